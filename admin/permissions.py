@@ -1,0 +1,74 @@
+"""Who may do what: one table of needs, one function that answers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+from flask import Flask, g
+from flask_security import current_user
+
+from skeldir_huey.db.engine import transaction
+from skeldir_huey.db.tables import ConsoleGrant
+
+RANK = {"viewer": 1, "operator": 2, "admin": 3}
+
+# Every verb and every kind of page. An action that is not here is a programming error, not a refusal.
+NEED = {
+    "read": "viewer",
+    "replay": "operator",
+    "abandon": "operator",
+    "reopen": "operator",
+    "users": "admin",
+}
+
+
+@dataclass(frozen=True)
+class Grants:
+    """The roles of one user: for all tenants, None when there is no such grant, and per tenant."""
+
+    everywhere: str | None
+    tenants: Mapping[UUID, str]
+
+    def role_in(self, tenant_id: UUID | None) -> str | None:
+        """Return the strongest role in a tenant; None as tenant means all tenants and rows that belong to none."""
+        roles = [self.everywhere, self.tenants.get(tenant_id) if tenant_id else None]
+        return max((role for role in roles if role), key=RANK.__getitem__, default=None)
+
+
+def grants_of(user: Any) -> Grants:
+    """Return the grants of a signed-in user, read once per request."""
+    cached = g.setdefault("grants", {})
+    if user.id not in cached:
+        with transaction(None, role="console_global", who="console", read_only=True) as connection:
+            rows = connection.execute(
+                sa.select(ConsoleGrant.tenant_id, ConsoleGrant.role).where(ConsoleGrant.user_id == user.id)
+            ).all()
+        cached[user.id] = Grants(
+            everywhere=next((row.role for row in rows if row.tenant_id is None), None),
+            tenants={row.tenant_id: row.role for row in rows if row.tenant_id is not None},
+        )
+    found: Grants = cached[user.id]
+    return found
+
+
+def can(user: Any, action: str, tenant_id: UUID | None) -> bool:
+    """Return whether a user may do this to rows of a tenant; None means all tenants, or rows without one.
+
+    Raises:
+        KeyError: no such action.
+    """
+    needed = RANK[NEED[action]]
+    if not user.is_authenticated:
+        return False
+    role = grants_of(user).role_in(tenant_id)
+    return role is not None and RANK[role] >= needed
+
+
+def install(app: Flask) -> None:
+    """Give templates `may(action, tenant_id)` and `need(action)`."""
+    app.jinja_env.globals["may"] = lambda action, tenant_id: can(current_user, action, tenant_id)
+    app.jinja_env.globals["need"] = NEED.__getitem__

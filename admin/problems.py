@@ -1,0 +1,91 @@
+"""Error pages: what happened, what to do, the request id; none of them needs the database."""
+
+from __future__ import annotations
+
+import traceback
+from http import HTTPStatus
+from types import TracebackType
+
+from flask import Flask, render_template, request
+from flask_wtf.csrf import CSRFError
+from werkzeug.exceptions import HTTPException
+from werkzeug.wrappers import Response
+
+from admin.security import request_id
+from skeldir_huey.config import settings
+from skeldir_huey.errors import Conflict, InputError, NotFound
+from skeldir_huey.log import get_log
+
+log = get_log("console")
+
+# 404 has one text for everything: an id that is not there and one of another tenant look the same.
+TEXTS = {
+    400: ("Not understood", "Something in the address or the form is not valid. Nothing was changed."),
+    401: ("Signed out", "Sign in again to go on."),
+    403: ("Not allowed", "Your role does not allow this. An admin of this tenant can grant it."),
+    404: ("Not here", "There is nothing at this address, or it belongs to a tenant that you may not see."),
+    405: ("Not understood", "This address does not take that kind of request. Nothing was changed."),
+    409: ("Changed meanwhile", "Somebody else was first. Nothing was changed."),
+    413: ("Too large", "The form is larger than 64 KiB. Nothing was changed."),
+    429: ("Too many attempts", "Wait a few minutes, then try again."),
+    500: ("Something broke", "The console could not show this page. Jobs are not affected by this."),
+    503: ("Not available", "Try again in a moment."),
+}
+
+
+def install(app: Flask) -> None:
+    """Answer every error with a page of our own."""
+
+    app.log_exception = _log  # type: ignore[assignment]  instead of Flask's own line, which lacks the request id
+
+    @app.errorhandler(CSRFError)
+    def no_token(error: CSRFError) -> Response:
+        return problem(400, "The form is out of date or was not sent from this console. Open the page again and repeat.")
+
+    @app.errorhandler(NotFound)
+    def not_found(error: NotFound) -> Response:
+        return problem(404)
+
+    @app.errorhandler(InputError)
+    def bad_input(error: InputError) -> Response:
+        return problem(400, str(error))
+
+    @app.errorhandler(Conflict)
+    def conflict(error: Conflict) -> Response:
+        return problem(409, str(error))
+
+    @app.errorhandler(HTTPException)
+    def http_error(error: HTTPException) -> Response:
+        if error.response is not None:
+            return error.response
+        own_words = error.description if error.description != type(error).description else None
+        return problem(error.code or 500, own_words if (error.code or 500) in (400, 403, 409, 429) else None)
+
+
+def _log(exc_info: tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None]) -> None:
+    lines = traceback.format_exception(exc_info[1])
+    log.error("request_failed", path=request.path[:200], request_id=str(request_id()), traceback="".join(lines))
+
+
+def problem(status: int, detail: str | None = None) -> Response:
+    """Return an error page.
+
+    Args:
+        status: the HTTP status.
+        detail: what happened in one or two sentences; None uses the status's own text.
+    """
+    title, text = TEXTS.get(status, (HTTPStatus(status).phrase, "Nothing was changed."))
+    detail = (detail or text)[:600]
+    if request.routing_exception is not None and status == 400:
+        # A foreign Host: nothing about this request may be used to build links.
+        return Response(f"{title}. {detail}\n", status, mimetype="text/plain")
+    page = render_template(
+        "console/problem.html",
+        status=status,
+        title=title,
+        detail=detail,
+        request_id=request_id(),
+        env=settings().environment_name,
+        theme=request.cookies.get("theme"),
+    )
+    return Response(page, status, mimetype="text/html")

@@ -1,0 +1,127 @@
+"""How values look in pages: plain text only, so that Jinja escapes all of it. What was not measured is a dash."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+from flask import Flask, request
+from flask_security import current_user
+
+from admin import scope
+from skeldir_huey.config import settings
+from skeldir_huey.money import digits_of
+
+DASH = "–"
+THIN = "\u202f"
+
+
+def number(value: int | float | None) -> str:
+    """Return a count with thin spaces between thousands; a dash for None."""
+    return DASH if value is None else f"{value:,}".replace(",", THIN)
+
+
+def capped(value: int | None, cap: int = 10_000) -> str:
+    """Return a count that was cut off at `cap` + 1 rows, as in 10 000+."""
+    if value is None or value <= cap:
+        return number(value)
+    return number(cap) + "+"
+
+
+def seconds(value: float | None) -> str:
+    """Return a duration in words that fit a table cell: 85 ms, 3.2 s, 4 min 05 s, 3 h 12 min, 2 d 4 h."""
+    if value is None:
+        return DASH
+    value = max(value, 0.0)
+    if value < 0.9995:
+        return f"{value * 1000:.0f}{THIN}ms"
+    if value < 59.95:
+        return f"{value:.1f}{THIN}s"
+    whole = round(value)
+    if whole < 3600:
+        return f"{whole // 60}{THIN}min {whole % 60:02d}{THIN}s"
+    minutes = whole // 60
+    if minutes < 24 * 60:
+        return f"{minutes // 60}{THIN}h {minutes % 60:02d}{THIN}min"
+    hours = minutes // 60
+    return f"{hours // 24}{THIN}d {hours % 24}{THIN}h"
+
+
+def milliseconds(value: float | None) -> str:
+    """Return a duration given in milliseconds."""
+    return seconds(None if value is None else value / 1000)
+
+
+def age(since: datetime | None, now: datetime) -> str:
+    """Return how long ago an instant was, coarsely, as in 3 min; "now" below a second."""
+    if since is None:
+        return DASH
+    value = (now - since).total_seconds()
+    for unit, size in (("d", 86400), ("h", 3600), ("min", 60), ("s", 1)):
+        if value >= size:
+            return f"{int(value // size)}{THIN}{unit}"
+    return "now"
+
+
+def instant(value: datetime | None) -> str:
+    """Return an instant as 2025-06-01 00:00:00 UTC; a dash for None."""
+    return DASH if value is None else value.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def iso(value: datetime) -> str:
+    """Return an instant for the `datetime` attribute of `<time>`."""
+    return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+def money(cents: int | None, currency: str | None) -> str:
+    """Return an amount of smallest units as 1 234.50, with the digits that the currency has; the currency stands apart.
+
+    >>> money(123450, "EUR"), money(-5, "USD"), money(500, "JPY")
+    ('1\u202f234.50', '-0.05', '500')
+    """
+    if cents is None or currency is None:
+        return DASH
+    digits = digits_of(currency)
+    sign, rest = ("-" if cents < 0 else ""), str(abs(cents)).rjust(digits + 1, "0")
+    whole, decimals = (rest[:-digits], rest[-digits:]) if digits else (rest, "")
+    return sign + number(int(whole)) + ("." + decimals if decimals else "")
+
+
+def percent(share: Any) -> str:
+    """Return a share of 0 to 1 as 12.5 %; a dash for None."""
+    return DASH if share is None else f"{float(share) * 100:.1f}{THIN}%"
+
+
+def pretty(value: Any) -> str:
+    """Return JSON as indented text."""
+    return json.dumps(value, indent=2, ensure_ascii=False, sort_keys=True, default=str)
+
+
+def short(value: Any) -> str:
+    """Return the first 8 characters of an id."""
+    return str(value)[:8] if value else DASH
+
+
+def last_word(dotted: str) -> str:
+    """Return the last part of a task name."""
+    return dotted.rsplit(".", 1)[-1]
+
+
+def theme() -> str | None:
+    """Return the theme that the person chose, None for that of the system."""
+    chosen = request.cookies.get("theme")
+    return chosen if chosen in ("light", "dark") else None
+
+
+def install(app: Flask) -> None:
+    """Give templates the functions of this file as filters, and what every page shows."""
+    for function in (
+        number, capped, seconds, milliseconds, age, instant, iso, money, percent, pretty, short, last_word,
+    ):  # fmt: skip
+        app.jinja_env.filters[function.__name__] = function
+    app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
+
+    @app.context_processor
+    def frame() -> dict[str, Any]:
+        return {"env": settings().environment_name, "theme": theme(), "user": current_user, "get_scope": scope.current}

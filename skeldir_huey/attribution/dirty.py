@@ -1,0 +1,42 @@
+"""Dirty ranges: which windows of the published version must be recomputed because events were added late."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from sqlalchemy.engine import Connection
+
+from skeldir_huey.attribution.runs import Identity, is_active
+from skeldir_huey.db.engine import rows
+from skeldir_huey.db.sqlfile import sql
+
+
+def dirty_tenants(connection: Connection) -> list[UUID]:
+    """Return the tenants that have dirty ranges.
+
+    Args:
+        connection: a transaction as app_rw, which may read this of all tenants.
+    """
+    return [row["tenant_id"] for row in rows(connection, sql("attribution", "dirty_tenants"))]
+
+
+def dirty_windows(connection: Connection, tenant_id: UUID) -> list[Identity]:
+    """Return the fewest windows of whole UTC days that cover the tenant's dirty ranges, oldest first.
+
+    None while no version is published. A window whose run failed is left out: its dead letter waits for an operator,
+    and a new job each minute would only make more of them.
+    """
+    found = rows(connection, sql("attribution", "dirty_windows"), {"tenant_id": tenant_id})
+    return [
+        Identity(tenant_id, row["window_start"], row["window_end"], row["model_version"])
+        for row in found
+        if row["status"] != "failed"
+    ]
+
+
+def next_window(connection: Connection, tenant_id: UUID) -> Identity | None:
+    """Return the oldest dirty window, or None when there is none or a run of the published version is under way."""
+    windows = dirty_windows(connection, tenant_id)
+    if not windows or is_active(connection, tenant_id, windows[0].model_version):
+        return None
+    return windows[0]

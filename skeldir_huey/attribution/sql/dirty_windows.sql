@@ -1,0 +1,14 @@
+-- The fewest windows of whole UTC days that cover the tenant's dirty ranges, oldest first, with the status of a run that has just this window. By the primary keys' tenant_id.
+select p.model_version, lower(w.days) as window_start, upper(w.days) as window_end, r.status
+  from attribution_published p
+ cross join (
+   select unnest(range_agg(tstzrange(
+            date_trunc('day', range_start, 'UTC'),
+            date_trunc('day', range_end - interval '1 microsecond', 'UTC') + interval '24 hours'))) as days
+     from attribution_dirty_ranges
+    where tenant_id = %(tenant_id)s) w
+  left join attribution_recompute_jobs r
+    on r.tenant_id = p.tenant_id and r.model_version = p.model_version
+   and r.window_start = lower(w.days) and r.window_end = upper(w.days)
+ where p.tenant_id = %(tenant_id)s
+ order by lower(w.days)

@@ -1,0 +1,70 @@
+"""`python -m skeldir_huey COMMAND`: the table of commands, and how every one of them ends.
+
+Exit codes: 0 done, 1 it failed, 2 the input or a setting is wrong (one line each on stderr), 130 Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from types import ModuleType
+
+from sqlalchemy.exc import InterfaceError, OperationalError
+
+from skeldir_huey.errors import ConfigError, InputError, SkeldirError
+
+# name: (module in skeldir_huey.commands, help). A module is imported when its command is the one called.
+COMMANDS: dict[str, tuple[str, str]] = {
+    "run": ("run", "start everything: database, demo, console and worker; Ctrl-C stops it (`make run`)"),
+    "stop": ("stop", "stop a `run` and the embedded PostgreSQL"),
+    "status": ("status", "show database, migrations, roles, consumers and waiting jobs"),
+    "ping": ("ping", "enqueue a job, wait for its result: is a worker working?"),
+    "demo": ("demo", "add the demo's tenants, events and models, or --reset the embedded database"),
+    "import": ("import_", "read events from a CSV or JSON lines file"),
+    "recompute": ("recompute", "request runs: tenant, window, model version"),
+    "user": ("user", "create or change an operator of the console"),
+    "web": ("web", "serve the console (the Procfile's web)"),
+}
+
+
+def parser_for(called: str | None) -> tuple[argparse.ArgumentParser, ModuleType | None]:
+    """Return the parser, with the arguments of the command that is called, and that command's module."""
+    parser = argparse.ArgumentParser(prog="python -m skeldir_huey", description="Skeldir Huey's own commands.")
+    commands = parser.add_subparsers(title="commands", dest="command", metavar="COMMAND")
+    module = None
+    for name, (module_name, help_text) in COMMANDS.items():
+        subparser = commands.add_parser(name, help=help_text, description=help_text[0].upper() + help_text[1:] + ".")
+        if name == called:
+            module = importlib.import_module(f"skeldir_huey.commands.{module_name}")
+            module.add_arguments(subparser)
+    return parser, module
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code."""
+    given = list(sys.argv[1:] if argv is None else argv)
+    called = next((word for word in given if not word.startswith("-")), None)
+    try:
+        parser, module = parser_for(called)
+        args = parser.parse_args(given)
+        if module is None:
+            parser.print_help()
+            return 0
+        code: int = module.run(args)
+        sys.stdout.flush()
+        return code
+    except SkeldirError as error:
+        for line in str(error).splitlines():
+            print(f"skeldir: {line}", file=sys.stderr)
+        return 2 if isinstance(error, (ConfigError, InputError)) else 1
+    except (OperationalError, InterfaceError) as error:
+        print(f"skeldir: the database was lost: {str(error.orig).splitlines()[0]}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:  # `… | head` has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1

@@ -1,0 +1,40 @@
+"""Serve the console with waitress at the address and port of the settings."""
+
+from __future__ import annotations
+
+import argparse
+import pkgutil
+
+import waitress
+
+from skeldir_huey.config import settings
+from skeldir_huey.db import urls
+from skeldir_huey.errors import SkeldirError
+
+# Named, not imported: the console stands above the commands, and any WSGI server loads it in this way.
+APPLICATION = "admin:create_app"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Take none: address and port are settings, so that every command agrees on them."""
+
+
+def run(args: argparse.Namespace) -> int:
+    """Serve until a signal ends it.
+
+    Raises:
+        SkeldirError: the port is taken.
+        ConfigError, DatabaseError: as `urls.check_ready`.
+    """
+    given = settings()
+    urls.check_ready("console")
+    app = pkgutil.resolve_name(APPLICATION)()
+    try:
+        server = waitress.create_server(app, host=given.web_addr, port=given.web_port, threads=8, ident=None)
+    except OSError as error:
+        raise SkeldirError(
+            f"SKELDIR_WEB_PORT: cannot listen on {given.web_addr}:{given.web_port}: {error.strerror or error}"
+        ) from None
+    print(f"the console is at http://{given.web_addr}:{given.web_port}", flush=True)
+    server.run()
+    return 0

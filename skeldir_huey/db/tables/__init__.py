@@ -1,0 +1,36 @@
+"""The one Python description of the tables: shapes only, no behaviour. Migrations make them, a test compares the two.
+
+Row security, triggers, grants, views and storage parameters stay with the migrations.
+"""
+
+from skeldir_huey.db.tables.attribution import Allocation, ModelVersion, Published, Run
+from skeldir_huey.db.tables.base import Base
+from skeldir_huey.db.tables.console import ConsoleAudit, ConsoleGrant, ConsoleUser
+from skeldir_huey.db.tables.events import Channel, DeadEvent, DirtyRange, Event, EventKind, Tenant
+from skeldir_huey.db.tables.queue import ChordMember, Consumer, Counter, FailedJob, Job, JobAttempt, Lane, Result, Tick
+
+__all__ = [
+    "Allocation",
+    "Base",
+    "Channel",
+    "ChordMember",
+    "ConsoleAudit",
+    "ConsoleGrant",
+    "ConsoleUser",
+    "Consumer",
+    "Counter",
+    "DeadEvent",
+    "DirtyRange",
+    "Event",
+    "EventKind",
+    "FailedJob",
+    "Job",
+    "JobAttempt",
+    "Lane",
+    "ModelVersion",
+    "Published",
+    "Result",
+    "Run",
+    "Tenant",
+    "Tick",
+]

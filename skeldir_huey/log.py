@@ -1,0 +1,202 @@
+"""Logs: one JSON object per line, with the job it belongs to, and without secrets."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import re
+import sys
+import traceback
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from datetime import UTC, datetime
+from typing import IO, Any, TextIO
+
+HIDDEN = "[redacted]"
+CONTEXT = ("task_name", "task_id", "tenant_id", "correlation_id")
+
+_SECRET = r"passw(?:or)?d|passphrase|pwd|secret|token|authorization|api[_-]?key|access[_-]?key|private[_-]?key|cookie"
+_SECRET_KEY = re.compile(rf"{_SECRET}|credential|cvv|cvc|iban|card[_-]?number", re.IGNORECASE)
+_PERSONAL_KEY = re.compile(
+    r"e[_-]?mail|phone|mobile|ssn|social[_-]?security|(?:^|_)ip(?:$|_|v[46])|(?:client|remote|source)[_-]?(?:ip|addr)"
+    r"|(?:first|last|full)[_-]?name|birth|street|postal",
+    re.IGNORECASE,
+)
+# Repetitions are bounded, so that a hostile text of 64 KiB costs no more than a kind one.
+_IN_TEXT = (
+    (re.compile(r"(://[^\s:/@?#]{0,200}:)[^\s/]{0,500}@"), rf"\1{HIDDEN}@"),
+    (
+        re.compile(
+            rf"""((?:\b|(?<=_))[\w-]{{0,40}}(?:{_SECRET})[\w-]{{0,40}}["']?\s{{0,5}}[=:]\s{{0,5}})"""
+            rf"""(?!["']?\[redacted\])(?:(?:bearer|basic)\s+)?("[^"]{{0,2000}}"|'[^']{{0,2000}}'|[^\s,;&"'}})\]]+)""",
+            re.IGNORECASE,
+        ),
+        rf"\1{HIDDEN}",
+    ),
+    (re.compile(r"\b(bearer|basic)\s+[\w.~+/=-]{8,}", re.IGNORECASE), rf"\1 {HIDDEN}"),
+    # linear@1.0.0 is a model version, no address.
+    (re.compile(r"(?<![\w.+/-])[\w.+-]{1,64}@(?!\d+\.\d)[\w-]{1,63}(?:\.[\w-]{1,63}){0,5}\.[A-Za-z]{2,24}\b"), HIDDEN),
+)
+_bound: ContextVar[dict[str, Any]] = ContextVar("bound")
+
+
+def redact_text(text: str) -> str:
+    """Return the text without passwords in URLs, values of secret keys, credentials and mail addresses."""
+    for pattern, replacement in _IN_TEXT:
+        text = pattern.sub(replacement, text)
+    return text
+
+
+def redact(value: Any) -> Any:
+    """Return the value with secrets and personal data hidden at every depth; the argument is not changed.
+
+    Hidden is what stands under a telling key (password, token, email, ip, …), whole, and such parts of any text.
+    Numbers under personal keys stay when they are counts of a channel ("email": 12). Types are kept: a tuple stays one.
+    """
+    return _redact(value, ())
+
+
+def _redact(value: Any, above: tuple[int, ...]) -> Any:
+    if isinstance(value, str):
+        return redact_text(value)
+    if not isinstance(value, Mapping | list | tuple | set | frozenset):
+        return value
+    if id(value) in above:
+        return "[cycle]"
+    if len(above) >= 100:
+        return "[too deep]"
+    path = (*above, id(value))
+    if isinstance(value, Mapping):
+        return {key: HIDDEN if _hides(key, item) else _redact(item, path) for key, item in value.items()}
+    items = [_redact(item, path) for item in value]
+    if isinstance(value, list):
+        return items
+    if isinstance(value, tuple):
+        return tuple(items)
+    return type(value)(items)
+
+
+def _hides(key: object, value: object) -> bool:
+    if not isinstance(key, str) or value is None or isinstance(value, bool):
+        return False
+    if _SECRET_KEY.search(key):
+        return True
+    personal = _PERSONAL_KEY.search(key)
+    return bool(personal) and not (isinstance(value, int | float) and "mail" in key.lower())
+
+
+@contextmanager
+def bind(**fields: Any) -> Iterator[None]:
+    """Add these fields to every line that this thread or context logs inside the block."""
+    token = _bound.set(_bound.get({}) | fields)
+    try:
+        yield
+    finally:
+        _bound.reset(token)
+
+
+class Log:
+    """Writes events of one module. An event is a short constant name; what varies goes into fields."""
+
+    def __init__(self, name: str) -> None:
+        self._logger = logging.getLogger(name)
+
+    def debug(self, event: str, **fields: Any) -> None:
+        self._write(logging.DEBUG, event, fields)
+
+    def info(self, event: str, **fields: Any) -> None:
+        self._write(logging.INFO, event, fields)
+
+    def warning(self, event: str, **fields: Any) -> None:
+        self._write(logging.WARNING, event, fields)
+
+    def error(self, event: str, **fields: Any) -> None:
+        self._write(logging.ERROR, event, fields)
+
+    def exception(self, event: str, **fields: Any) -> None:
+        """Log an error with the exception that is being handled."""
+        self._write(logging.ERROR, event, fields, exc_info=True)
+
+    def _write(self, level: int, event: str, fields: dict[str, Any], exc_info: bool = False) -> None:
+        if self._logger.isEnabledFor(level):
+            self._logger.log(level, "%s", event, exc_info=exc_info, extra={"skeldir": (event, fields)})
+
+
+def get_log(name: str) -> Log:
+    """Return the log of a module; pass `__name__`."""
+    return Log(name)
+
+
+class JsonFormatter(logging.Formatter):
+    """Turns any record into one line; records of other libraries are the event "log" with their text as `message`."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        event, fields = getattr(record, "skeldir", ("log", None))
+        if fields is None:
+            fields = {"message": record.getMessage()}
+        line: dict[str, Any] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "event": event,
+            "logger": record.name,
+        }
+        core = tuple(line)
+        line |= dict.fromkeys(CONTEXT)
+        given = _bound.get({}) | fields
+        line |= redact({f"{name}_" if name in core else name: value for name, value in given.items()})
+        if record.exc_info and record.exc_info[0] is not None:
+            kind, error, trace = record.exc_info
+            line["error_class"] = kind.__qualname__
+            line["error_message"] = redact_text(str(error))
+            line["traceback"] = redact_text("".join(traceback.format_exception(kind, error, trace)))
+        return json.dumps(line, default=_plain, ensure_ascii=False, skipkeys=True)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, bytes | bytearray | memoryview):
+        return f"<{len(value)} bytes>"
+    if isinstance(value, set | frozenset):
+        return sorted(value, key=str)
+    if isinstance(value, datetime):
+        return value.isoformat()
+    return redact_text(str(value))
+
+
+class _Stderr(logging.StreamHandler[TextIO]):
+    # sys.stderr is looked up for each line: tests and daemons replace it.
+    def __init__(self) -> None:
+        logging.Handler.__init__(self)
+
+    @property
+    def stream(self) -> TextIO:  # type: ignore[override]
+        return sys.stderr
+
+
+def install(level: str | int = "INFO", target: str | os.PathLike[str] | IO[str] | None = None) -> None:
+    """Make JSON lines of everything that this process logs, in place of whatever handlers there were.
+
+    Args:
+        level: the least level that is written, a name or number of `logging`.
+        target: a file to append to, or an open stream; None means stderr.
+    """
+    handler: logging.Handler
+    if target is None:
+        handler = _Stderr()
+    elif isinstance(target, str | os.PathLike):
+        handler = logging.FileHandler(target, encoding="utf-8")
+    else:
+        handler = logging.StreamHandler(target)
+    handler.setFormatter(JsonFormatter())
+    root = logging.getLogger()
+    for old in root.handlers[:]:
+        root.removeHandler(old)
+        old.close()
+    root.addHandler(handler)
+    root.setLevel(level)
+    # Huey's consumer gives its logger a handler of its own: every line would come twice.
+    huey = logging.getLogger("huey")
+    huey.handlers.clear()
+    huey.setLevel(logging.NOTSET)
+    huey.propagate = True

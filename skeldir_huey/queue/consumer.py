@@ -1,0 +1,175 @@
+"""The consumer: Huey's, with workers that take from the desk, and a scheduler that promotes, rescues and ticks."""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+import signal
+import time
+from typing import TYPE_CHECKING, Any
+
+from huey.consumer import Consumer, ProcessEnvironment, Scheduler, Worker, WorkerRecycle
+from huey.exceptions import ConfigurationError
+
+from skeldir_huey.db import engine as engines
+from skeldir_huey.log import get_log
+from skeldir_huey.queue import cron
+from skeldir_huey.queue.claims import ClaimedMessage
+from skeldir_huey.queue.rescue import Rescuer
+from skeldir_huey.queue.storage import statement
+
+if TYPE_CHECKING:
+    from skeldir_huey.queue.executor import SkeldirHuey
+
+log = get_log("queue.consumer")
+
+SHUTDOWN_TIMEOUT_S = 4.0  # honcho kills after 5
+TAKE_WAIT_S = 1.0
+
+
+class DeskWorker(Worker):
+    """Takes claims from the process's desk and executes them."""
+
+    def initialize(self) -> None:
+        self.huey.open_process(self.worker_description, is_child=self.owns_process)
+        super().initialize()
+
+    worker_description: dict[str, Any] = {}
+
+    def loop(self, now: dt.datetime | None = None) -> None:
+        try:
+            claim = self.huey.desk.take(TAKE_WAIT_S)
+        except Exception as error:
+            log.error("claim_failed", error=str(error).strip())
+            self.stop_flag.wait(1.0)
+            return
+        if claim is None:
+            return
+        self.task_count += 1
+        task = self.huey.task_of(ClaimedMessage.of(claim))
+        if task is not None:
+            self.huey.execute(task, now)
+        if self.max_tasks and self.task_count >= self.max_tasks:
+            self.huey.desk.flush()
+            raise WorkerRecycle()
+
+    def shutdown(self) -> None:
+        super().shutdown()
+        if self.huey.desk is not None:
+            self.huey.desk.flush()
+        if self.owns_process:
+            self.huey.close_process()
+
+    owns_process = False
+
+
+class QueueScheduler(Scheduler):
+    """Once a second: promotes due jobs in place, rescues, and adds the jobs of due minutes."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._rescuer = Rescuer(self.huey)
+        self._last_minute: float = 0.0
+        self._last_day: dt.date | None = None
+
+    def loop(self, now: dt.datetime | None = None) -> None:
+        began = time.monotonic()
+        self._step("promote_failed", lambda: self.huey.storage.run(statement("promote"), {"now": now}))
+        self._step("rescue_failed", self._rescuer.sweep)
+        if self.periodic:
+            cron.tick(self.huey, now)
+        if began - self._last_minute >= 60:
+            self._last_minute = began
+            self._step("expiry_failed", lambda: self.huey.storage.run(statement("expire_results")))
+            self._step("rotation_failed", lambda: self.huey.storage.run(statement("rotate_history")))
+        self.sleep_for_interval(began, self.interval)
+
+    @staticmethod
+    def _step(event: str, action: Any) -> None:
+        try:
+            action()
+        except Exception as error:
+            log.error(event, error=str(error).strip())
+
+
+class DrainingProcesses(ProcessEnvironment):
+    """Process workers that finish on INT and TERM (the whole group gets them) and are interrupted by USR1 only."""
+
+    def __init__(self, *_: Any) -> None:
+        super().__init__(signal.SIGINT, signal.SIGUSR1)
+
+    def init_child(self, process: Any) -> None:
+        super().init_child(process)
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+
+    def interrupt_workers(self, procs: list[Any]) -> None:
+        super().interrupt_workers(procs)
+        for proc in procs:
+            if proc.is_alive():
+                proc.kill()  # its claims are rescued by whoever lives
+
+
+class SkeldirConsumer(Consumer):
+    """Huey's consumer that drains on INT and TERM, gives back what it cannot finish, and refuses what it cannot keep.
+
+    The first INT or TERM is graceful, the second interrupts. Greenlet workers are refused.
+    """
+
+    worker_class = DeskWorker
+    scheduler_class = QueueScheduler
+    huey: SkeldirHuey
+
+    def __init__(self, huey: SkeldirHuey, **options: Any) -> None:
+        if options.get("worker_type") in ("greenlet", "gevent"):
+            raise ConfigurationError("greenlet workers are refused: psycopg2 would block all of them; use -k process")
+        if options.get("shutdown_timeout") is None:
+            options["shutdown_timeout"] = SHUTDOWN_TIMEOUT_S
+        options["max_delay"] = min(options.get("max_delay", 1.0), 1.0)
+        self._description = {
+            "worker_type": options.get("worker_type", "thread"),
+            "worker_count": options.get("workers", 1),
+        }
+        super().__init__(huey, **options)
+        self._signal_actions[signal.SIGTERM] = (False, True)
+        self._signal_actions[signal.SIGINT] = (False, True)
+
+    def get_environment(self, worker_type: str) -> Any:
+        return DrainingProcesses() if worker_type == "process" else super().get_environment(worker_type)
+
+    def _create_worker(self) -> Any:
+        worker = super()._create_worker()
+        worker.worker_description = self._description
+        worker.owns_process = self.environment_forks
+        return worker
+
+    @property
+    def environment_forks(self) -> bool:
+        return bool(self.environment.forks)
+
+    def start(self) -> None:
+        engines.dispose()
+        self.huey.storage.new_identity()
+        for hook in self.huey.on_consumer_start:
+            hook(self)
+        super().start()
+        log.info("consumer_started", workers=self.workers, worker_type=self.worker_type, pid=os.getpid())
+
+    def stop(self, graceful: bool = False) -> None:
+        if self.huey.desk is not None:
+            self.huey.desk.stopping = True
+            self.huey.desk.wake()
+        super().stop(graceful)
+
+    def run(self) -> None:
+        """Run until stopped; what is still held then is given back, not lost."""
+        try:
+            super().run()
+        finally:
+            self.huey.close_process()
+
+    def _handle_signal(self, signum: int, frame: Any) -> None:
+        self._signum = signum
+        self._restart, self._graceful = self._signal_actions[signum]
+        if not self._restart:
+            for again in (signal.SIGINT, signal.SIGTERM):
+                signal.signal(again, signal.default_int_handler)  # the second one interrupts the shutdown

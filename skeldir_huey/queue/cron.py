@@ -1,0 +1,75 @@
+"""Periodic tasks: each due minute gives one job, for any number of consumers, and none is lost to downtime."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import TYPE_CHECKING, Any
+
+from skeldir_huey.db.engine import engine, enter, rows
+from skeldir_huey.log import get_log
+from skeldir_huey.queue.jobs import commit
+from skeldir_huey.queue.storage import statement
+
+if TYPE_CHECKING:
+    from skeldir_huey.queue.executor import SkeldirHuey
+
+log = get_log("queue.cron")
+
+MINUTE = dt.timedelta(minutes=1)
+LONGEST = dt.timedelta(days=8)  # how far back missed minutes are looked for
+
+
+def due_minutes(task: Any, last: dt.datetime, minute: dt.datetime) -> list[dt.datetime]:
+    """Return the minutes after `last` up to `minute` at which a job is to be added, by the task's `missed` rule.
+
+    Crontabs are read in UTC.
+    """
+    first = max(last, minute - LONGEST)
+    steps = int((minute - first) / MINUTE)
+    due = [
+        at
+        for at in (first + MINUTE * n for n in range(1, steps + 1))
+        if task.validate_datetime(at.astimezone(dt.UTC).replace(tzinfo=None))
+    ]
+    missed = type(task).missed
+    if missed == "all":
+        return due
+    if missed == "skip":
+        return [at for at in due if at == minute]
+    return due[-1:]
+
+
+def tick(huey: SkeldirHuey, now: dt.datetime | None = None) -> int:
+    """Add the jobs of every periodic task whose minute has come; returns how many.
+
+    Args:
+        now: the time to use; None, as in production, means the database's clock.
+    """
+    added = 0
+    for task in huey._registry.periodic_tasks:
+        name = huey._registry.task_to_string(type(task))
+        try:
+            added += _tick_one(huey, task, name, now)
+        except Exception:
+            log.exception("tick_failed", task_name=name)
+    return added
+
+
+def _tick_one(huey: SkeldirHuey, task: Any, name: str, now: dt.datetime | None) -> int:
+    with engine("worker").connect() as connection:
+        connection.begin()
+        enter(connection, None, "app_rw")
+        seen = rows(connection, statement("tick_last"), {"task_name": name, "now": now})[0]
+        minute = seen["minute"]
+        last = seen["last_tick"] or minute - MINUTE
+        if last >= minute:
+            return 0
+        if not rows(connection, statement("tick_move"), {"task_name": name, "minute": minute}):
+            return 0
+        added = 0
+        for at in due_minutes(task, last, minute):
+            again = type(task)()
+            key = f"{type(task).lane}:{name}@{at.astimezone(dt.UTC):%Y-%m-%dT%H:%M}"
+            added += len(rows(connection, statement("enqueue"), huey.row_of(again, tick_key=key)))
+        commit(connection)
+    return added

@@ -1,0 +1,229 @@
+"""The desk of a consumer process: claims waiting for a worker, and successes waiting for their settlement.
+
+Short jobs share statements and commits: a process claims a small batch and settles plain successes together, each with
+its own fence. The batch grows only while jobs are short, so a slow job holds nobody back.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+import uuid
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from skeldir_huey.log import get_log
+from skeldir_huey.queue.claims import Claim
+from skeldir_huey.queue.storage import PostgresStorage, statement
+
+log = get_log("queue.desk")
+
+MAX_BATCH = 50
+SHORT_S = 0.005  # a batch that took less than this per job may grow; a success waits at most this long
+HOLD_S = 1.0  # claims not begun within this time go back
+
+
+@dataclass(slots=True)
+class Success:
+    """A finished job without effects of its own transaction, to be settled with others."""
+
+    claim: Claim
+    task: Any
+    result: bytes | None
+    run_ms: float
+    worker: str
+    revoke_key: str | None
+
+
+class Desk:
+    """Claims and settlements of one process. Safe for its threads.
+
+    Args:
+        storage: where the jobs are.
+        announce: called with each success after it was committed.
+    """
+
+    def __init__(self, storage: PostgresStorage, announce: Callable[[Success], None]) -> None:
+        self.storage = storage
+        self.may_claim = True  # cleared while the process does not hold its lock
+        self.stopping = False
+        self._announce = announce
+        self._lock = threading.RLock()
+        self._news = threading.Condition()
+        self._generation = 0
+        self._ready: deque[Claim] = deque()
+        self._held: dict[int, Claim] = {}
+        self._pending_tokens: set[UUID] = set()
+        self._running: dict[int, float] = {}
+        self._done: list[Success] = []
+        self._batch = 1
+        self._batch_began = 0.0
+        self._batch_size = 0
+        self._turn = list(storage.lanes)
+        self._flush_soon = threading.Event()
+
+    # -- taking -------------------------------------------------------------------------------------------------------
+
+    def take(self, wait_s: float) -> Claim | None:
+        """Return a claim to work on; wait at most `wait_s` seconds for one."""
+        with self._news:
+            seen = self._generation
+        claim, announced = self._take_now()
+        self._tell(announced)
+        if claim is None and not self.stopping:
+            with self._news:
+                if self._generation == seen:
+                    self._news.wait(wait_s)
+        return claim
+
+    def wake(self) -> None:
+        """Let waiting workers look again."""
+        with self._news:
+            self._generation += 1
+            self._news.notify_all()
+
+    def _take_now(self) -> tuple[Claim | None, list[Success]]:
+        with self._lock:
+            announced: list[Success] = []
+            if not self._ready and not self.stopping:
+                announced = self._flush()
+                if self.may_claim:
+                    self._claim()
+            if not self._ready:
+                return None, announced
+            claim = self._ready.popleft()
+            self._running[claim.id] = time.monotonic()
+            return claim, announced
+
+    def _claim(self) -> None:
+        now = time.monotonic()
+        if self._batch_size:
+            short = (now - self._batch_began) / self._batch_size < SHORT_S
+            self._batch = min(MAX_BATCH, self._batch * 2) if short else max(1, self._batch // 4)
+        token = uuid.uuid4()
+        self._pending_tokens.add(token)
+        try:
+            claims = self.storage.claim(token, self._batch, self._turn)
+            for claim in claims:
+                self._held[claim.id] = claim
+            self._ready.extend(claims)
+        finally:
+            # When the answer was lost, the rows carry our id and an unknown token: the sweep gives them back.
+            self._pending_tokens.discard(token)
+        self._turn.append(self._turn.pop(0))
+        self._batch_began, self._batch_size = now, len(claims)
+
+    # -- settling -----------------------------------------------------------------------------------------------------
+
+    def success(self, success: Success) -> None:
+        """Settle a plain success soon, together with others."""
+        with self._lock:
+            self._running.pop(success.claim.id, None)
+            self._done.append(success)
+            announced = self._flush() if len(self._done) >= MAX_BATCH else []
+        self._tell(announced)
+        self._flush_soon.set()
+
+    def flush(self) -> None:
+        """Settle what is waiting now."""
+        with self._lock:
+            announced = self._flush()
+        self._tell(announced)
+
+    def flush_loop(self) -> None:
+        """Settle successes that waited long enough, for ever: the body of a thread."""
+        while not self.stopping:
+            self._flush_soon.wait(1.0)
+            if self._flush_soon.is_set():
+                self._flush_soon.clear()
+                time.sleep(SHORT_S)
+                self.flush()
+
+    def _flush(self) -> list[Success]:
+        done, self._done = self._done, []
+        if not done:
+            return []
+        try:
+            rows = self.storage.run(
+                statement("settle_done"),
+                {
+                    "ids": [one.claim.id for one in done],
+                    "tokens": [one.claim.token for one in done],
+                    "results": [one.result for one in done],
+                    "run_ms": [one.run_ms for one in done],
+                    "workers": [one.worker for one in done],
+                    "revoke_keys": [one.revoke_key for one in done],
+                    "now": None,
+                },
+            )
+        except Exception:
+            # Not acknowledged, perhaps committed: what is still there is found by the sweep and runs again.
+            log.exception("settlement_failed", count=len(done))
+            return []
+        finally:
+            for one in done:
+                self._held.pop(one.claim.id, None)
+        settled = {row["id"] for row in rows}
+        for one in done:
+            if one.claim.id not in settled:
+                log.warning("job_fenced", task_name=one.claim.task_name, task_id=one.claim.task_id)
+        return [one for one in done if one.claim.id in settled]
+
+    def _tell(self, announced: Sequence[Success]) -> None:
+        for one in announced:
+            self._announce(one)
+
+    # -- keeping order ------------------------------------------------------------------------------------------------
+
+    def forget(self, claim: Claim) -> None:
+        """Note that a claim is no longer worked on, however it ended."""
+        with self._lock:
+            self._held.pop(claim.id, None)
+            self._running.pop(claim.id, None)
+
+    def is_mine(self, job_id: int, token: UUID) -> bool:
+        """Say whether this process works on a claim, or is just making it."""
+        with self._lock:
+            held = self._held.get(job_id)
+            return token in self._pending_tokens or (held is not None and held.token == token)
+
+    def running_longer_than(self, seconds: float) -> list[Claim]:
+        """Return the claims whose task has run longer than `seconds`."""
+        limit = time.monotonic() - seconds
+        with self._lock:
+            return [self._held[key] for key, began in self._running.items() if began < limit and key in self._held]
+
+    def release_waiting(self, older_than_s: float = HOLD_S) -> None:
+        """Give back claims that no worker began in time."""
+        with self._lock:
+            if not self._ready or time.monotonic() - self._batch_began < older_than_s:
+                return
+            claims = list(self._ready)
+            self._ready.clear()
+            self._batch = 1
+            self._release(claims)
+
+    def release_all(self) -> list[Claim]:
+        """Give back every claim, begun or not: the process is about to stop. Returns those that were running."""
+        self.stopping = True
+        self.wake()
+        self.flush()
+        with self._lock:
+            running = [claim for key, claim in self._held.items() if key in self._running]
+            self._ready.clear()
+            self._release(list(self._held.values()))
+            return running
+
+    def _release(self, claims: list[Claim]) -> None:
+        if not claims:
+            return
+        self.storage.run(
+            statement("release"),
+            {"ids": [claim.id for claim in claims], "tokens": [claim.token for claim in claims]},
+        )
+        for claim in claims:
+            self._held.pop(claim.id, None)
+            self._running.pop(claim.id, None)

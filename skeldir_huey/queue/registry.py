@@ -1,0 +1,42 @@
+"""Task classes that know their lane, found again by their stored name alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from huey.api import TaskWrapper
+from huey.registry import Registry
+
+from skeldir_huey.queue import lanes
+
+
+class LaneTaskWrapper(TaskWrapper):
+    """Huey's task wrapper with our settings on the task class.
+
+    Settings beyond Huey's:
+        lane: which stream its jobs go to, default housekeeping.
+        unique: None, or a function (args, kwargs) -> str; while a job with that key has not ended, another one of the
+            same lane and tenant is not added.
+        alone: settle each of its jobs by itself, default False.
+        missed: for periodic tasks, what to do about minutes that passed while nobody looked: "skip", "once" (default)
+            or "all".
+    """
+
+    def create_task(self, func: Callable[..., Any], context: bool = False, name: str | None = None, **settings: Any):
+        settings["lane"] = lanes.check_lane(settings.pop("lane", lanes.DEFAULT))
+        settings.setdefault("unique", None)
+        settings.setdefault("alone", False)
+        settings.setdefault("missed", "once")
+        if settings["unique"] is not None:
+            settings["unique"] = staticmethod(settings["unique"])
+        settings["explicit_name"] = name
+        return super().create_task(func, context, name, **settings)
+
+
+class NamedRegistry(Registry):
+    """Stores the explicit name of a task, not its module: a job stored before a module moved still runs."""
+
+    def task_to_string(self, task_class: Any) -> str:
+        name = getattr(task_class, "explicit_name", None)
+        return name or super().task_to_string(task_class)

@@ -1,0 +1,115 @@
+"""Rescue: jobs of consumers that died or froze are made available again, by whichever consumer ticks."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from skeldir_huey.config import settings
+from skeldir_huey.db.engine import engine, enter, rows
+from skeldir_huey.errors import FenceLost
+from skeldir_huey.log import get_log
+from skeldir_huey.queue import states
+from skeldir_huey.queue.claims import Claim
+from skeldir_huey.queue.jobs import commit
+from skeldir_huey.queue.liveness import lock_key
+from skeldir_huey.queue.outcomes import Outcome
+from skeldir_huey.queue.storage import statement
+from skeldir_huey.queue.unknown import job_of_claim
+
+if TYPE_CHECKING:
+    from skeldir_huey.queue.executor import SkeldirHuey
+
+log = get_log("queue.rescue")
+
+GRACE_S = 2.0  # after a restart of the server every consumer's lock is free until it connects again
+
+
+class WorkerLost(Exception):
+    """The consumer of a job died, as often as `max_deaths` allows."""
+
+
+class Rescuer:
+    """Finds dead consumers. Never judges by how long a job runs, only by its consumer's lock and heartbeat."""
+
+    def __init__(self, huey: SkeldirHuey) -> None:
+        self._huey = huey
+        self._free_since: dict[UUID, float] = {}
+
+    def sweep(self) -> int:
+        """Rescue what can be rescued now; returns the number of jobs given back or buried."""
+        storage = self._huey.storage
+        suspects = storage.run(
+            statement("suspects"),
+            {"consumer_id": storage.consumer_id, "frozen_after_s": settings().frozen_after_s},
+        )
+        seen = {suspect["consumer_id"] for suspect in suspects}
+        self._free_since = {key: since for key, since in self._free_since.items() if key in seen}
+        return sum(self._look_at(suspect) for suspect in suspects)
+
+    def _look_at(self, suspect: dict[str, Any]) -> int:
+        consumer_id: UUID = suspect["consumer_id"]
+        if suspect["holds_lock"] and not suspect["stale"] and not self._lock_free_long_enough(consumer_id):
+            return 0
+        return self._rescue(consumer_id)
+
+    def _lock_free_long_enough(self, consumer_id: UUID) -> bool:
+        with engine("worker").connect() as connection, connection.begin():
+            free = connection.exec_driver_sql(
+                "select pg_try_advisory_xact_lock(%(key)s)", {"key": lock_key(consumer_id)}
+            ).scalar_one()
+        if not free:
+            self._free_since.pop(consumer_id, None)
+            return False
+        first = self._free_since.setdefault(consumer_id, time.monotonic())
+        return time.monotonic() - first >= GRACE_S
+
+    def _rescue(self, consumer_id: UUID) -> int:
+        limit = settings().max_deaths
+        buried: list[tuple[Claim, int]] = []
+        with engine("worker").connect() as connection:
+            with connection.begin():
+                # As the login itself: a session may only be ended by its own login.
+                ended = rows(connection, statement("end_sessions"), {"application_name": f"skeldir:{consumer_id}"})
+            connection.begin()
+            enter(connection, None, "app_rw")
+            lost = rows(connection, statement("lost_claims"), {"consumer_id": consumer_id})
+            back = []
+            for row in lost:
+                if row["counts"] and row["deaths"] + 1 >= limit:
+                    buried.append((Claim.of_row(row, row["claim_token"]), row["deaths"] + 1))
+                else:
+                    back.append(row)
+            rows(
+                connection,
+                statement("rescue"),
+                {
+                    "ids": [row["id"] for row in back],
+                    "tokens": [row["claim_token"] for row in back],
+                    "counts": [row["counts"] for row in back],
+                    "consumer_id": consumer_id,
+                },
+            )
+            commit(connection)
+        for claim, deaths in buried:
+            self._bury(claim, deaths)
+        if lost:
+            log.warning(
+                "consumer_rescued",
+                consumer_id=str(consumer_id),
+                given_back=len(back),
+                dead=len(buried),
+                sessions_ended=len(ended),
+            )
+        return len(lost)
+
+    def _bury(self, claim: Claim, deaths: int) -> None:
+        error = WorkerLost(f"its worker died {deaths} times while it ran")
+        outcome = Outcome(states.DEAD, error=error, error_type=states.WORKER_LOST)
+        try:
+            self._huey.settle_job(job_of_claim(claim), outcome)
+        except FenceLost:
+            return  # another consumer was first
+        except Exception:
+            log.exception("burial_failed", task_name=claim.task_name, task_id=claim.task_id)

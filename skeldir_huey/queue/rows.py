@@ -1,0 +1,60 @@
+"""Rows of `huey.job` made from Huey's task objects."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+from uuid import UUID
+
+from huey.api import Task
+
+from skeldir_huey.errors import InputError
+from skeldir_huey.queue import lanes
+from skeldir_huey.queue.jobs import current_job
+from skeldir_huey.queue.storage import utc
+from skeldir_huey.tenancy import parse_uuid
+
+
+def row_of(
+    task: Task,
+    message: bytes,
+    task_name: str,
+    *,
+    tick_key: str | None = None,
+    letter_id: UUID | None = None,
+    correlation_id: UUID | None = None,
+) -> dict[str, Any]:
+    """Return the row that enqueues a task.
+
+    The tenant is the `tenant_id` argument of the task. Inside a job the correlation id is that job's, and the tenant
+    must be that job's tenant or none.
+
+    Raises:
+        InputError: tenant_id is no uuid, is missing where the task needs it, or is another tenant's.
+    """
+    kind = type(task)
+    tenant = task.kwargs.get("tenant_id")
+    tenant_id = None if tenant is None else parse_uuid(tenant, "tenant_id")
+    check = getattr(kind, "check_call", None)
+    if check is not None:
+        check(task.kwargs)
+    parent = current_job.get()
+    if parent is not None and parent.tenant_id is not None and tenant_id not in (None, parent.tenant_id):
+        raise InputError("tenant_id", f"a job of tenant {parent.tenant_id} cannot enqueue one of tenant {tenant_id}")
+    if correlation_id is None:
+        correlation_id = parent.correlation_id if parent is not None else None
+    unique = getattr(kind, "unique", None)
+    return {
+        "task_id": task.id,
+        "lane": getattr(kind, "lane", lanes.DEFAULT),
+        "priority": task.priority or 0,
+        "task_name": task_name,
+        "tenant_id": tenant_id,
+        "correlation_id": correlation_id or uuid.uuid4(),
+        "message": message,
+        "run_at": utc(task.eta) if task.eta else None,
+        "now": None,
+        "tick_key": tick_key,
+        "unique_key": unique(task.args, task.kwargs) if unique is not None else None,
+        "letter_id": letter_id,
+    }

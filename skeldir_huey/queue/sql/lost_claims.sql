@@ -1,0 +1,8 @@
+-- Locks the claims of a consumer that is gone, and says of each whether the death counts as the job's own.
+-- A server start after the claim is the server's fault. Served by job_running.
+select j.id, j.task_id, j.claim_token, j.deaths, j.attempt, j.task_name, j.lane, j.priority, j.tenant_id, j.correlation_id,
+       j.message, j.letter_id, j.unknown_since, j.enqueued_at, j.run_at, j.claimed_at, j.rank,
+       (j.claimed_alone or j.started_at is not null) and j.claimed_at > pg_postmaster_start_time() as counts
+  from huey.job j
+ where j.state = 'running' and j.consumer_id = %(consumer_id)s
+   for update skip locked

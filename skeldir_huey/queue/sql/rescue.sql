@@ -1,0 +1,18 @@
+-- Makes jobs of a dead consumer available again, to be claimed alone. Served by the primary key of huey.job.
+with lost as (
+  select * from unnest(%(ids)s::bigint[], %(tokens)s::uuid[], %(counts)s::boolean[]) as t(id, token, counts)
+), back as (
+  update huey.job j
+     set state = 'waiting', claim_token = null, consumer_id = null, started_at = null, claim_alone = true,
+         deaths = j.deaths + lost.counts::integer, attempt = j.attempt - (not lost.counts)::integer,
+         last_error = 'its worker died'
+    from lost where j.id = lost.id and j.claim_token = lost.token
+  returning j.*, lost.counts
+), history as (
+  insert into huey.job_attempt (task_id, task_name, lane, tenant_id, correlation_id, attempt, outcome, ended,
+                                consumer_id, enqueued_at, claimed_at, ended_at, error_message, letter_id)
+  select task_id, task_name, lane, tenant_id, correlation_id, attempt + (not counts)::integer, 'worker_lost', false,
+         %(consumer_id)s, enqueued_at, claimed_at, clock_timestamp(), 'its worker died', letter_id
+    from back
+)
+select id, pg_notify('skeldir_jobs', lane) from back

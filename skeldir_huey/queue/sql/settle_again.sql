@@ -1,0 +1,24 @@
+-- Gives one job back for another attempt if its claim still holds, with its history row. Returns its id, or nothing.
+-- `counted` false gives the attempt number back as well. Served by the primary key of huey.job.
+with back as (
+  update huey.job j
+     set state = case when %(run_at)s::timestamptz > coalesce(%(now)s::timestamptz, clock_timestamp())
+                      then 'scheduled' else 'waiting' end,
+         run_at = coalesce(%(run_at)s::timestamptz, %(now)s::timestamptz, clock_timestamp()),
+         message = coalesce(%(message)s, j.message), attempt = j.attempt - case when %(counted)s then 0 else 1 end,
+         claim_token = null, consumer_id = null, started_at = null, last_error = %(error_message)s,
+         unknown_since = case when %(unknown)s
+                              then coalesce(j.unknown_since, %(now)s::timestamptz, clock_timestamp()) end
+   where j.id = %(id)s and j.claim_token = %(token)s
+  returning j.*
+), history as (
+  insert into huey.job_attempt (task_id, task_name, lane, tenant_id, correlation_id, attempt, outcome, ended, worker,
+                                consumer_id, enqueued_at, claimed_at, ended_at, wait_ms, run_ms, error_class,
+                                error_message, letter_id)
+  select task_id, task_name, lane, tenant_id, correlation_id,
+         attempt + case when %(counted)s then 0 else 1 end, %(outcome)s, false, %(worker)s,
+         %(consumer_id)s, enqueued_at, claimed_at, coalesce(%(now)s::timestamptz, clock_timestamp()),
+         null, %(run_ms)s, %(error_class)s, %(error_message)s, letter_id
+    from back
+)
+select id, pg_notify('skeldir_jobs', lane) from back

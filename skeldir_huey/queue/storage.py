@@ -1,0 +1,301 @@
+"""Huey's storage over the tables of schema `huey`. The only file that names peewee."""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+import threading
+import uuid
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+import psycopg2.extras
+from huey.constants import EmptyData
+from huey.contrib.sql_huey import SqlStorage
+from huey.storage import BaseStorage
+from peewee import PostgresqlDatabase
+from sqlalchemy.engine import make_url
+
+from skeldir_huey.db import urls
+from skeldir_huey.db.sqlfile import sql
+from skeldir_huey.queue import lanes
+from skeldir_huey.queue.claims import Claim, ClaimedMessage
+
+RAW = "raw"  # task name of messages that came through the raw storage interface
+# In one round trip and one implicit transaction: a session SET would leak through a pooler.
+_AS_QUEUE = "set local role app_rw; "
+
+psycopg2.extras.register_uuid()
+
+
+def statement(name: str) -> str:
+    """Return a statement of the queue by its file name."""
+    return sql("queue", name)
+
+
+class PostgresStorage(SqlStorage):
+    """Jobs as rows that stay until they are settled.
+
+    One connection per process, shared by its threads and made on first use, so importing a module connects to nothing
+    and a fork never shares a socket.
+
+    Args:
+        name: Huey's name of the instance.
+        lanes: which lanes `dequeue` and `claim` drain, default all.
+    """
+
+    blocking = False
+
+    def __init__(self, name: str = "huey", lanes_drained: Sequence[str] = lanes.LANES, **_: Any) -> None:
+        BaseStorage.__init__(self, name)
+        self.lanes = lanes.check_lanes(lanes_drained)
+        self.consumer_id = uuid.uuid4()
+        self._lock = threading.RLock()
+        self._database: PostgresqlDatabase | None = None
+        self._pid = os.getpid()
+
+    # -- connection ---------------------------------------------------------------------------------------------------
+
+    @property
+    def application_name(self) -> str:
+        """Name of every session of this consumer: what a rescue ends."""
+        return f"skeldir:{self.consumer_id}"
+
+    def new_identity(self) -> None:
+        """Become another consumer: after a fork, and when a consumer starts."""
+        self._lock = threading.RLock()
+        self._database = None
+        self._pid = os.getpid()
+        self.consumer_id = uuid.uuid4()
+
+    @property
+    def database(self) -> PostgresqlDatabase:
+        """The process's connection; made anew in a forked child."""
+        if self._pid != os.getpid():
+            self.new_identity()
+        if self._database is None:
+            url = make_url(urls.url_of("worker"))
+            self._database = PostgresqlDatabase(
+                url.render_as_string(hide_password=False).replace("postgresql+psycopg2:", "postgresql:", 1),
+                thread_safe=False,
+                application_name=self.application_name,
+                connect_timeout=5,
+            )
+        return self._database
+
+    def run(self, text: str, parameters: dict[str, Any] | None = None) -> list[dict[str, Any]]:
+        """Run one statement as the queue's role, in a transaction of its own, and return its rows.
+
+        A connection that was found broken is replaced before the statement, never after it: the statement may have
+        been committed.
+        """
+        with self._lock:
+            database = self.database
+            if database.is_closed() or not database.is_connection_usable():
+                database.close()
+                database.connect(reuse_if_open=True)
+            try:
+                cursor = database.execute_sql(_AS_QUEUE + text, parameters or {})
+                if cursor.description is None:
+                    return []
+                names = [column[0] for column in cursor.description]
+                return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+            except Exception:
+                if not database.is_connection_usable():
+                    database.close()
+                raise
+
+    def close(self) -> bool:
+        """Close the process's connection; it is made again on the next use."""
+        with self._lock:
+            closed = self._database is not None and self._database.close()
+            self._database = None
+            return bool(closed)
+
+    def create_tables(self) -> None:
+        """Do nothing: the tables are made by `alembic upgrade head`."""
+
+    # -- jobs ---------------------------------------------------------------------------------------------------------
+
+    def enqueue_row(self, row: dict[str, Any]) -> bool:
+        """Add a job of `rows.row_of`; False when its task id, tick or unique key is there already."""
+        return bool(self.run(statement("enqueue"), row))
+
+    def claim(
+        self, token: UUID, total: int, turn: Sequence[str] | None = None, now: dt.datetime | None = None
+    ) -> list[Claim]:
+        """Take waiting jobs for this consumer.
+
+        Args:
+            token: a new random uuid; every later statement about these jobs must name it.
+            total: at most how many.
+            turn: the lanes, in the order in which they are served; default this consumer's.
+            now: the time to use; None, as in production, means the database's clock.
+        """
+        order = list(turn or self.lanes)
+        rows = self.run(
+            statement("claim"),
+            {"lanes": order, "total": total, "token": token, "consumer_id": self.consumer_id, "now": now},
+        )
+        rows.sort(key=lambda row: (order.index(row["lane"]), -row["priority"], row["rank"], row["id"]))
+        return [Claim.of_row(row, token) for row in rows]
+
+    def enqueue(self, data: bytes, priority: float | None = None) -> None:
+        """Add an opaque message to the default lane."""
+        self.enqueue_row(_raw_row(data, priority, None))
+
+    def dequeue(self) -> ClaimedMessage | None:
+        """Claim one waiting job of any lane and return its message with the claim on it."""
+        claims = self.claim(uuid.uuid4(), 1)
+        return ClaimedMessage.of(claims[0]) if claims else None
+
+    def queue_size(self) -> int:
+        """Count waiting jobs."""
+        return self._count("waiting")
+
+    def enqueued_items(self, limit: int | None = None) -> list[bytes]:
+        """Return the messages of waiting jobs in the order in which they run."""
+        return self._messages("waiting", "priority desc, rank, id", limit)
+
+    def flush_queue(self) -> None:
+        """Delete waiting jobs. Nothing records them: for tests and empty systems."""
+        self.run("delete from huey.job where state = 'waiting'")
+
+    def add_to_schedule(self, data: bytes, timestamp: dt.datetime) -> None:
+        """Add an opaque message that is due at `timestamp` (naive means UTC)."""
+        self.enqueue_row(_raw_row(data, None, utc(timestamp)) | {"now": dt.datetime(1970, 1, 1, tzinfo=dt.UTC)})
+
+    def read_schedule(self, timestamp: dt.datetime) -> list[ClaimedMessage]:
+        """Claim every scheduled job that is due. Consumers do not use it: they promote due jobs in place."""
+        token = uuid.uuid4()
+        rows = self.run(
+            "update huey.job set state = 'running', claim_token = %(token)s, consumer_id = %(consumer_id)s, "
+            "attempt = attempt + 1, claimed_at = clock_timestamp() "
+            "where state = 'scheduled' and run_at <= %(now)s returning *",
+            {"token": token, "consumer_id": self.consumer_id, "now": utc(timestamp)},
+        )
+        rows.sort(key=lambda row: (row["run_at"], row["id"]))
+        return [ClaimedMessage.of(Claim.of_row(row, token)) for row in rows]
+
+    def schedule_size(self) -> int:
+        """Count scheduled jobs."""
+        return self._count("scheduled")
+
+    def scheduled_items(self, limit: int | None = None) -> list[bytes]:
+        """Return the messages of scheduled jobs, soonest first."""
+        return self._messages("scheduled", "run_at, id", limit)
+
+    def flush_schedule(self) -> None:
+        """Delete scheduled jobs. Nothing records them: for tests and empty systems."""
+        self.run("delete from huey.job where state = 'scheduled'")
+
+    def _count(self, state: str) -> int:
+        return int(
+            self.run(
+                "select count(*) as n from huey.job where state = %(state)s and lane = any(%(lanes)s)",
+                {"state": state, "lanes": list(self.lanes)},
+            )[0]["n"]
+        )
+
+    def _messages(self, state: str, order: str, limit: int | None) -> list[bytes]:
+        rows = self.run(
+            "select message from huey.job where state = %(state)s and lane = any(%(lanes)s) "
+            f"order by {order} limit %(limit)s",
+            {"state": state, "lanes": list(self.lanes), "limit": limit},
+        )
+        return [bytes(row["message"]) for row in rows]
+
+    # -- results, locks, counters -------------------------------------------------------------------------------------
+
+    def put_data(self, key: str, value: bytes, is_result: bool = False) -> None:
+        """Store a value; a result is kept for 24 hours, other data (revocations, locks) for a year."""
+        self.run(
+            statement("put_result"),
+            {"key": key, "value": value, "is_result": is_result, "ttl_s": None if is_result else 365 * 86400},
+        )
+
+    def peek_data(self, key: str) -> Any:
+        """Return the value of a key, or EmptyData."""
+        return self.peek_many([key]).get(key, EmptyData)
+
+    def peek_many(self, keys: Sequence[str]) -> dict[str, bytes]:
+        """Return the values of the keys that are there."""
+        rows = self.run(
+            "select key, value from huey.result where key = any(%(keys)s) and expires_at > clock_timestamp()",
+            {"keys": list(keys)},
+        )
+        return {row["key"]: bytes(row["value"]) for row in rows}
+
+    def pop_data(self, key: str) -> Any:
+        """Delete a key and return its value, or EmptyData."""
+        rows = self.run(statement("delete_result"), {"key": key})
+        return bytes(rows[0]["value"]) if rows else EmptyData
+
+    def has_data_for_key(self, key: str) -> bool:
+        """Say whether a key is there."""
+        return self.peek_data(key) is not EmptyData
+
+    def put_if_empty(self, key: str, value: bytes, ttl: float | None = None) -> bool:
+        """Store a value unless the key is there; after `ttl` seconds (None: a year) it no longer counts."""
+        return bool(
+            self.run(
+                "insert into huey.result as r (key, value, is_result, expires_at) values (%(key)s, %(value)s, false, "
+                "clock_timestamp() + coalesce(%(ttl)s::float8, 31536000) * interval '1 second') "
+                "on conflict (key) do update set value = excluded.value, expires_at = excluded.expires_at "
+                "where r.expires_at <= clock_timestamp() returning key",
+                {"key": key, "value": value, "ttl": ttl},
+            )
+        )
+
+    def incr(self, key: str, amount: int = 1) -> int:
+        """Add to a counter, from 0 if it is not there, and return its new value."""
+        rows = self.run(
+            "insert into huey.counter as c (key, value) values (%(key)s, %(amount)s) "
+            "on conflict (key) do update set value = c.value + excluded.value returning value",
+            {"key": key, "amount": amount},
+        )
+        return int(rows[0]["value"])
+
+    def delete_counter(self, key: str) -> None:
+        """Delete a counter."""
+        self.run("delete from huey.counter where key = %(key)s", {"key": key})
+
+    def result_store_size(self) -> int:
+        """Count stored values that have not expired."""
+        return int(self.run("select count(*) as n from huey.result where expires_at > clock_timestamp()")[0]["n"])
+
+    def result_items(self) -> dict[str, bytes]:
+        """Return every stored value that has not expired."""
+        rows = self.run("select key, value from huey.result where expires_at > clock_timestamp()")
+        return {row["key"]: bytes(row["value"]) for row in rows}
+
+    def flush_results(self) -> None:
+        """Delete every stored value."""
+        self.run("delete from huey.result")
+
+    def flush_counters(self) -> None:
+        """Delete every counter."""
+        self.run("delete from huey.counter")
+
+
+def utc(moment: dt.datetime) -> dt.datetime:
+    """Return an aware datetime; Huey's naive ones are UTC."""
+    return moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)
+
+
+def _raw_row(data: bytes, priority: float | None, run_at: dt.datetime | None) -> dict[str, Any]:
+    return {
+        "task_id": str(uuid.uuid4()),
+        "lane": lanes.DEFAULT,
+        "priority": priority or 0,
+        "task_name": RAW,
+        "tenant_id": None,
+        "correlation_id": None,
+        "message": data,
+        "run_at": run_at,
+        "now": None,
+        "tick_key": None,
+        "unique_key": None,
+        "letter_id": None,
+    }

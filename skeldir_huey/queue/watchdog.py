@@ -1,0 +1,102 @@
+"""Deadlines of running tasks, kept in worker threads too."""
+
+from __future__ import annotations
+
+import ctypes
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+
+class DeadlinePassed(BaseException):
+    """Raised inside a task whose time is up. No `except Exception` of a task can swallow it."""
+
+
+def _raise_in(thread_id: int, error: type[BaseException] | None) -> None:
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(
+        ctypes.c_ulong(thread_id), ctypes.py_object(error) if error is not None else None
+    )
+
+
+class _Watch:
+    def __init__(self, deadline: float, cancel: Callable[[], None]) -> None:
+        self.deadline = deadline
+        self.cancel = cancel
+        self.thread_id = threading.get_ident()
+        self.over = False  # set by the worker when the task function has returned
+        self.firing = False
+        self.fired = False
+
+
+class Watchdog:
+    """One thread that ends tasks at their deadline: cancels their statement and raises in their thread.
+
+    It acts only while the task function runs; once `watch` is left, no exception is on its way any more.
+    """
+
+    def __init__(self) -> None:
+        self._condition = threading.Condition()
+        self._watches: set[_Watch] = set()
+        self._thread: threading.Thread | None = None
+
+    @contextmanager
+    def watch(self, seconds: float, cancel: Callable[[], None]) -> Iterator[None]:
+        """Raise DeadlinePassed in this thread if the block takes longer than `seconds`.
+
+        Args:
+            seconds: how long the block may take.
+            cancel: called from the watchdog's thread to stop a database statement.
+        """
+        watch = _Watch(time.monotonic() + seconds, cancel)
+        self._add(watch)
+        try:
+            yield
+        except BaseException as error:
+            self._leave(watch)
+            if watch.fired:
+                raise DeadlinePassed from error
+            raise
+        self._leave(watch)
+        if watch.fired:
+            raise DeadlinePassed
+
+    def _leave(self, watch: _Watch) -> None:
+        # From here on nothing new fires; what is under way is waited for and, if still pending, taken back. No lock is
+        # taken before that: an exception between taking and keeping a lock would leave it locked for ever.
+        watch.over = True
+        while watch.firing:
+            time.sleep(0.0005)
+        if watch.fired:
+            _raise_in(watch.thread_id, None)
+        with self._condition:
+            self._watches.discard(watch)
+
+    def _add(self, watch: _Watch) -> None:
+        with self._condition:
+            self._watches.add(watch)
+            if self._thread is None or not self._thread.is_alive():
+                self._thread = threading.Thread(target=self._run, name="skeldir-watchdog", daemon=True)
+                self._thread.start()
+            self._condition.notify()
+
+    def _run(self) -> None:
+        while True:
+            with self._condition:
+                nearest = min((watch.deadline for watch in self._watches), default=None)
+                self._condition.wait(None if nearest is None else max(0.0, nearest - time.monotonic()))
+                now = time.monotonic()
+                due = [watch for watch in self._watches if watch.deadline <= now]
+                self._watches.difference_update(due)
+            for watch in due:
+                self._fire(watch)
+
+    def _fire(self, watch: _Watch) -> None:
+        watch.firing = True
+        try:
+            if not watch.over:
+                watch.fired = True
+                _raise_in(watch.thread_id, DeadlinePassed)
+                watch.cancel()
+        finally:
+            watch.firing = False

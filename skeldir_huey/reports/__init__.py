@@ -1,0 +1,1 @@
+"""Reports: materialized views, the registry that names them, and their refresh."""

@@ -1,0 +1,155 @@
+"""Runs as jobs: scheduling one, executing it, following its job's end, and turning dirty ranges into runs."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+from uuid import UUID
+
+from huey import crontab
+
+from skeldir_huey.attribution import dirty, runs, store
+from skeldir_huey.attribution.recompute import recompute
+from skeldir_huey.attribution.types import Run
+from skeldir_huey.config import settings
+from skeldir_huey.db import engine
+from skeldir_huey.errors import InputError
+from skeldir_huey.log import get_log, redact
+from skeldir_huey.queue import signals
+from skeldir_huey.queue.instance import huey
+from skeldir_huey.queue.jobs import Job, current_job
+from skeldir_huey.tasks.base import periodic, tenant_task, transaction
+from skeldir_huey.tasks.reports import refresh_all
+from skeldir_huey.tenancy import parse_uuid
+
+RECOMPUTE_WINDOW = "skeldir.attribution.recompute_window"
+
+log = get_log("attribution")
+
+
+def _key(args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
+    return "/".join(str(kwargs.get(name)) for name in ("window_start", "window_end", "model_version"))
+
+
+@tenant_task(name=RECOMPUTE_WINDOW, lane="attribution", unique=_key)
+def recompute_window(
+    *, tenant_id: UUID, window_start: str, window_end: str, model_version: str, fail: bool = False
+) -> None:
+    """Execute a run. `schedule_recompute_window` is the way to ask for one.
+
+    Args:
+        window_start, window_end: ISO-8601 with a zone, half-open.
+        fail: raise after the run is marked running; only where SKELDIR_TEST_TASKS=1, elsewhere it is not looked at.
+
+    Raises:
+        InputError: an argument is wrong or the version is unknown.
+        RuntimeError: when asked to.
+    """
+    identity = runs.identify(tenant_id, window_start, window_end, model_version)
+    job = current_job.get()
+    with transaction(commit=True) as connection:
+        store.read_version(connection, tenant_id, model_version)
+        run = runs.start(connection, identity, job and job.task_id, job and job.correlation_id)
+    log.info("run_started", run_id=str(run.id), model_version=model_version)
+    if fail and settings().test_tasks:
+        raise RuntimeError("attribution recompute failure requested")
+    with transaction() as connection:
+        run = recompute(connection, tenant_id, run.id)
+    log.info(
+        "run_computed",
+        run_id=str(run.id),
+        model_version=model_version,
+        conversion_count=run.conversion_count,
+        allocation_count=run.allocation_count,
+        changed_count=run.changed_count,
+    )
+
+
+def schedule_recompute_window(
+    tenant_id: UUID | str,
+    window_start: object,
+    window_end: object,
+    model_version: str,
+    correlation_id: UUID | str | None = None,
+    *,
+    fail: bool = False,
+) -> Run:
+    """Ask for a run: its row and its job are written in one transaction.
+
+    When the run is pending or running already, it is returned as it is and no second job is made. After the run, the
+    materialized views are refreshed.
+
+    Args:
+        window_start, window_end: aware datetimes or ISO-8601 with a zone; the window is half-open, [start, end).
+        model_version: name@version of the tenant.
+        correlation_id: of what follows from this; None makes a new one, or takes that of the job this is called in.
+        fail: let the job fail; only where SKELDIR_TEST_TASKS=1.
+
+    Returns:
+        the run.
+
+    Raises:
+        InputError: names the field that is wrong; nothing was written.
+    """
+    identity = runs.identify(tenant_id, window_start, window_end, model_version)
+    if fail and not settings().test_tasks:
+        raise InputError("fail", "a run fails on request only where SKELDIR_TEST_TASKS=1")
+    parent = current_job.get()
+    inherited = (parent and parent.correlation_id) or uuid.uuid4()
+    correlation = inherited if correlation_id is None else parse_uuid(correlation_id, "correlation_id")
+    task = recompute_window.s(
+        tenant_id=identity.tenant_id,
+        window_start=identity.window_start.isoformat(),
+        window_end=identity.window_end.isoformat(),
+        model_version=model_version,
+        **({"fail": True} if fail else {}),
+    )
+    task.then(refresh_all)
+    with engine.transaction(identity.tenant_id) as connection:
+        store.read_version(connection, identity.tenant_id, model_version)
+        run, needed = runs.request(connection, identity, correlation)
+        if not needed:
+            return run
+        task_id = huey.enqueue_in(connection, task, correlation_id=correlation)
+        return runs.assign(connection, identity.tenant_id, run.id, task_id)
+
+
+@periodic(crontab(), name="skeldir.attribution.recompute_dirty", lane="attribution")
+def recompute_dirty() -> None:
+    """Ask for a run of the oldest dirty window of each tenant that has no run of its published version under way."""
+    with engine.transaction(None, role="app_rw") as connection:
+        tenants = dirty.dirty_tenants(connection)
+    for tenant_id in tenants:
+        with engine.transaction(tenant_id) as connection:
+            window = dirty.next_window(connection, tenant_id)
+        if window is not None:
+            run = schedule_recompute_window(
+                tenant_id, window.window_start, window.window_end, window.model_version
+            )
+            log.info("dirty_window_scheduled", tenant_id=str(tenant_id), run_id=str(run.id))
+
+
+def _is_run(job: Job) -> bool:
+    return job.task_name == RECOMPUTE_WINDOW
+
+
+def _fail_run(job: Job, why: str) -> None:
+    if job.tenant_id is not None:
+        runs.fail(job.connection_as(job.tenant_id), job.tenant_id, job.task_id, why)
+
+
+@huey.signal(signals.DEAD)
+def fail_run_of_dead_job(signal: str, job: Job, error_type: str, error: BaseException | None) -> None:
+    """Mark the run failed in the transaction in which its job dies."""
+    if _is_run(job):
+        _fail_run(job, redact(str(error) if error else error_type)[:2000])
+
+
+@huey.signal(signals.ENDED)
+def fail_run_of_cancelled_job(signal: str, job: Job, state: str) -> None:
+    """Mark the run failed in the transaction in which its job is cancelled. A job that is done did it itself."""
+    if state == "cancelled":
+        _fail_run(job, "the job was cancelled")
+
+
+fail_run_of_cancelled_job.only = _is_run

@@ -1,0 +1,174 @@
+"""One embedded cluster per session, one fresh copy of the migrated template database per test."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shutil
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from alembic.config import Config
+from psycopg2.extensions import connection as Connection
+
+from alembic import command
+from skeldir_huey import config
+from skeldir_huey.db import engine
+from tests.cluster import Cluster, Database
+
+ROOT = Path(__file__).parents[1]
+TEMPLATE = "skeldir_template"
+
+# In CI a skipped test is a failure, unless its node id stands here with the reason.
+ALLOWED_SKIPS: dict[str, str] = {}
+
+_NEEDED = {
+    "chromium": ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable"),
+    "pgbouncer": ("pgbouncer",),
+}
+_skipped: dict[str, int] = {}
+_numbers = itertools.count(1)
+
+
+def program(marker: str) -> str | None:
+    """Return the path of the program that tests with this marker need, or None."""
+    return next((path for name in _NEEDED[marker] if (path := shutil.which(name))), None)
+
+
+def in_ci() -> bool:
+    return os.environ.get("CI", "").lower() in ("1", "true", "yes")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for marker in _NEEDED:
+        if program(marker) is None:
+            for item in items:
+                if item.get_closest_marker(marker):
+                    item.add_marker(pytest.mark.skip(reason=f"{marker} is not installed"))
+                    _skipped[marker] = _skipped.get(marker, 0) + 1
+
+
+def _refuse_skip(report: pytest.TestReport | pytest.CollectReport) -> None:
+    if report.skipped and in_ci() and report.nodeid not in ALLOWED_SKIPS and not hasattr(report, "wasxfail"):
+        report.outcome = "failed"
+        report.longrepr = f"skipped in CI, and not listed in ALLOWED_SKIPS: {report.longrepr}"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+    report = yield
+    _refuse_skip(report)
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(collector: pytest.Collector) -> Iterator[None]:
+    report = yield
+    _refuse_skip(report)
+    return report
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    for marker, count in _skipped.items():
+        terminalreporter.write_line(f"SKIPPED {count} tests marked {marker}: {marker} is not installed", yellow=True)
+
+
+def alembic_config() -> Config:
+    return Config(str(ROOT / "alembic.ini"))
+
+
+def prepare(cluster: Cluster) -> None:
+    """Make the roles, and the template database, migrated by its owner."""
+    server = cluster.database("postgres")
+    server.query("create role skeldir_owner login createrole")
+    server.query((ROOT / "skeldir_huey/db/sql/roles.sql").read_text(encoding="utf-8"))
+    server.query("grant skeldir_maint to skeldir_owner")
+    admin = server.connect(autocommit=True)
+    with admin.cursor() as cursor:
+        cursor.execute(f"create database {TEMPLATE} owner skeldir_owner")
+    admin.close()
+    with pytest.MonkeyPatch.context() as patch:
+        point_at(cluster.database(TEMPLATE), patch)
+        command.upgrade(alembic_config(), "head")
+        engine.dispose()
+    config.settings.cache_clear()
+
+
+def point_at(database: Database, patch: pytest.MonkeyPatch) -> None:
+    """Make every engine of this process use this database."""
+    engine.dispose()
+    for name, value in database.env.items():
+        patch.setenv(name, value)
+    config.settings.cache_clear()
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[Cluster]:
+    """A running server with all roles and the migrated template; PostgreSQL 18, or what SKELDIR_TEST_PG says."""
+    made = Cluster(int(os.environ.get("SKELDIR_TEST_PG", "18")))
+    try:
+        made.start()
+        prepare(made)
+        yield made
+    finally:
+        made.remove()
+
+
+@pytest.fixture(scope="session")
+def _admin(cluster: Cluster) -> Iterator[Connection]:
+    connection = cluster.database("postgres").connect(autocommit=True)
+    yield connection
+    connection.close()
+
+
+@pytest.fixture
+def database(
+    cluster: Cluster, _admin: Connection, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> Iterator[Database]:
+    """A fresh copy of the migrated database; settings and engines of this process point at it."""
+    made = cluster.database(f"test_{next(_numbers)}")
+    with _admin.cursor() as cursor:
+        cursor.execute(f"create database {made.name} template {TEMPLATE} owner skeldir_owner")
+    monkeypatch.setenv("SKELDIR_DATA_DIR", str(tmp_path / "data"))
+    point_at(made, monkeypatch)
+    yield made
+    engine.dispose()
+    monkeypatch.undo()
+    config.settings.cache_clear()
+    with _admin.cursor() as cursor:
+        cursor.execute(f"drop database {made.name} with (force)")
+
+
+@pytest.fixture
+def free_port() -> int:
+    """A TCP port of 127.0.0.1 that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@pytest.fixture
+def env(database: Database, tmp_path: Path, free_port: int) -> dict[str, str]:
+    """The environment of subprocesses that work on this test's database."""
+    return (
+        os.environ
+        | database.env
+        | {
+            "PYTHONPATH": str(ROOT),
+            "PYTHONUNBUFFERED": "1",
+            "SKELDIR_DATA_DIR": str(tmp_path / "data"),
+            "SKELDIR_SECRET_KEY": "tests-only-secret-key-of-enough-length",
+            "WORKER_METRICS_PORT": str(free_port),
+        }
+    )
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """The path of the system's Chromium; mark such tests with `chromium`."""
+    path = program("chromium")
+    assert path is not None, "mark this test with pytest.mark.chromium"
+    return path

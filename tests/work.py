@@ -1,0 +1,158 @@
+"""Tasks of the tests, registered beside the product's own: `huey_consumer tests.work.huey`."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from skeldir_huey.db.sqlfile import sql
+from skeldir_huey.main import huey
+from skeldir_huey.tasks.base import task, tenant_task, transaction
+
+# An effect without unique key: done twice, it is there twice.
+EFFECT_TABLE = """
+create table test_effect (tenant_id uuid not null, marker text not null);
+alter table test_effect enable row level security;
+alter table test_effect force row level security;
+create policy tenant on test_effect to app_user using (tenant_id = (select app.tenant()))
+  with check (tenant_id = (select app.tenant()));
+grant select, insert on test_effect to app_user;
+"""
+GATE = 4242  # an advisory lock that a test holds to stop a task in the middle
+
+
+def _insert(connection: Any, tenant_id: UUID, marker: str) -> None:
+    connection.exec_driver_sql(
+        "insert into test_effect (tenant_id, marker) values (%(tenant)s, %(marker)s)",
+        {"tenant": tenant_id, "marker": marker},
+    )
+
+
+@tenant_task(name="test.effect", lane="ingest")
+def effect(marker: str, *, tenant_id: UUID) -> str:
+    with transaction() as connection:
+        _insert(connection, tenant_id, marker)
+    return marker
+
+
+@tenant_task(name="test.gated_effect", lane="ingest")
+def gated_effect(marker: str, *, tenant_id: UUID) -> str:
+    """Insert, then wait in the middle of the transaction while somebody holds the gate."""
+    with transaction() as connection:
+        _insert(connection, tenant_id, marker)
+        connection.exec_driver_sql(f"select pg_advisory_xact_lock_shared({GATE})")
+    return marker
+
+
+@tenant_task(name="test.patient_effect", lane="ingest")
+def patient_effect(marker: str, path: str, *, tenant_id: UUID) -> str:
+    """Wait for a file outside any transaction, then insert: what a frozen worker does when it wakes."""
+    Path(f"{path}.started").touch()
+    while not Path(path).exists():
+        time.sleep(0.02)
+    with transaction() as connection:
+        _insert(connection, tenant_id, marker)
+    return marker
+
+
+@tenant_task(name="test.failing_effect", lane="ingest", retries=2)
+def failing_effect(marker: str, *, tenant_id: UUID) -> None:
+    with transaction() as connection:
+        _insert(connection, tenant_id, marker)
+    effect(f"child of {marker}", tenant_id=tenant_id)
+    raise ValueError(f"{marker} fails after its block")
+
+
+@tenant_task(name="test.two_steps", lane="ingest")
+def two_steps(marker: str, *, tenant_id: UUID) -> None:
+    with transaction(commit=True) as connection:
+        _insert(connection, tenant_id, f"{marker} 1")
+    with transaction() as connection:
+        _insert(connection, tenant_id, f"{marker} 2")
+    raise ValueError("after both steps")
+
+
+@tenant_task(name="test.parent", lane="ingest")
+def parent(marker: str, *, tenant_id: UUID) -> str:
+    effect(f"child of {marker}", tenant_id=tenant_id)
+    return marker
+
+
+@tenant_task(name="test.swallowed_abort", lane="ingest")
+def swallowed_abort(*, tenant_id: UUID) -> str:
+    with transaction() as connection:
+        _insert(connection, tenant_id, "never")
+        try:
+            connection.exec_driver_sql("select 1/0")
+        except Exception:
+            pass
+    return "looks fine"
+
+
+@tenant_task(name="test.count_events", lane="ingest")
+def count_events(*, tenant_id: UUID) -> int:
+    """Forget every filter."""
+    with transaction() as connection:
+        return int(connection.exec_driver_sql("select count(*) from attribution_events").scalar_one())
+
+
+@tenant_task(name="test.count_then_fail", lane="ingest")
+def count_then_fail(*, tenant_id: UUID) -> None:
+    with transaction() as connection:
+        connection.exec_driver_sql("select count(*) from attribution_events")
+        raise ValueError("inside the transaction")
+
+
+@tenant_task(name="test.slow_sql", lane="ingest", timeout=0.5)
+def slow_sql(*, tenant_id: UUID) -> None:
+    with transaction() as connection:
+        connection.exec_driver_sql("select pg_sleep(60)")
+
+
+@task(name="test.slow_python", lane="ingest", timeout=0.5)
+def slow_python() -> None:
+    began = time.monotonic()
+    while time.monotonic() - began < 60:
+        try:
+            time.sleep(0.01)
+        except Exception:
+            pass  # a task that swallows everything it can
+
+
+@task(name="test.exits", lane="ingest")
+def exits() -> None:
+    sys.exit("a task that leaves")
+
+
+@task(name="test.add", lane="ingest", retries=1)
+def add(left: int, right: int) -> int:
+    return left + right
+
+
+@task(name="test.total", lane="ingest")
+def total(values: list[int]) -> int:
+    return sum(values)
+
+
+@task(name="test.unique_add", lane="ingest", unique=lambda args, kwargs: f"unique {args[0]}")
+def unique_add(number: int) -> int:
+    return number
+
+
+@task(name="test.echo", lane="ingest")
+def echo(*values: Any) -> list[Any]:
+    return list(values)
+
+
+@tenant_task(name="test.smuggler", lane="ingest")
+def smuggler(other: str, *, tenant_id: UUID) -> None:
+    effect("smuggled", tenant_id=other)
+
+
+promote = sql("queue", "promote")
+release = sql("queue", "release")
+
+__all__ = ["huey"]
