@@ -109,6 +109,8 @@ def reading() -> Iterator[Connection]:
     For one tenant it acts as console_tenant, for all as console_all. Postgres refuses every write in it.
     """
     tenant_id = current().tenant_id
+    if tenant_id is None and not current().all_allowed:
+        raise NotFound("no scope that this user may read")
     role = "console_tenant" if tenant_id else "console_all"
     with transaction(tenant_id, role=role, who="console", read_only=True) as connection:
         limit_statements(connection)

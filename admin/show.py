@@ -120,8 +120,10 @@ def install(app: Flask) -> None:
         number, capped, seconds, milliseconds, age, instant, iso, money, percent, pretty, short, last_word,
     ):  # fmt: skip
         app.jinja_env.filters[function.__name__] = function
+    app.jinja_env.filters["hex"] = bytes.hex
+    app.jinja_env.globals["get_scope"] = scope.current
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
 
     @app.context_processor
     def frame() -> dict[str, Any]:
-        return {"env": settings().environment_name, "theme": theme(), "user": current_user, "get_scope": scope.current}
+        return {"env": settings().environment_name, "theme": theme(), "user": current_user}

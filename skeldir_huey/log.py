@@ -82,7 +82,7 @@ def _hides(key: object, value: object) -> bool:
     if not isinstance(key, str) or value is None or isinstance(value, bool):
         return False
     if _SECRET_KEY.search(key):
-        return True
+        return not (isinstance(value, int | float) and key.lower().endswith("tokens"))  # a language model's usage
     personal = _PERSONAL_KEY.search(key)
     return bool(personal) and not (isinstance(value, int | float) and "mail" in key.lower())
 

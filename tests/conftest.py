@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import io
 import itertools
+import json
+import logging
 import os
 import shutil
 import socket
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from alembic.config import Config
 from psycopg2.extensions import connection as Connection
 
 from alembic import command
-from skeldir_huey import config
+from skeldir_huey import config, log
 from skeldir_huey.db import engine
 from tests.cluster import Cluster, Database
 
@@ -172,3 +176,32 @@ def chromium() -> str:
     path = program("chromium")
     assert path is not None, "mark this test with pytest.mark.chromium"
     return path
+
+
+class JsonLog:
+    """What was logged: the lines of a buffer."""
+
+    def __init__(self) -> None:
+        self.stream = io.StringIO()
+
+    def text(self) -> str:
+        return self.stream.getvalue()
+
+    def lines(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.text().splitlines()]
+
+    def events(self) -> list[str]:
+        return [line["event"] for line in self.lines()]
+
+
+@pytest.fixture
+def json_log() -> Iterator[JsonLog]:
+    """JSON logs of this process in a buffer; the handlers that were there come back afterwards."""
+    root, huey = logging.getLogger(), logging.getLogger("huey")
+    before = root.handlers[:], root.level, huey.handlers[:], huey.level, huey.propagate
+    root.handlers.clear()  # pytest's own, which install() would close
+    made = JsonLog()
+    log.install("DEBUG", made.stream)
+    yield made
+    root.handlers[:], level, huey.handlers[:], huey.level, huey.propagate = before
+    root.setLevel(level)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
 import time
 from pathlib import Path
@@ -125,6 +127,11 @@ def slow_python() -> None:
 @task(name="test.exits", lane="ingest")
 def exits() -> None:
     sys.exit("a task that leaves")
+
+
+@task(name="test.kills_its_worker", lane="ingest")
+def kills_its_worker() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 @task(name="test.add", lane="ingest", retries=1)

@@ -52,6 +52,17 @@ class LaneState:
 
 
 @dataclass(frozen=True)
+class Totals:
+    """All lanes together."""
+
+    waiting: int
+    running: int
+    scheduled: int
+    waiting_since: datetime | None
+    running_since: datetime | None
+
+
+@dataclass(frozen=True)
 class Attempts:
     """Attempts that ended since `start`, by lane, outcome and bar. An attempt that ended its job as done finished it."""
 
@@ -107,6 +118,16 @@ def lanes(connection: Connection) -> list[LaneState]:
         else:
             states[lane].next_at = run_at
     return list(states.values())
+
+
+def totals(lanes: Sequence[LaneState]) -> Totals:
+    """Return the sums over lanes, and the oldest of their ages."""
+    counts = {state: sum(lane.counts.get(state, 0) for lane in lanes) for state in ("waiting", "running", "scheduled")}
+    return Totals(
+        **counts,
+        waiting_since=min((lane.waiting_since for lane in lanes if lane.waiting_since), default=None),
+        running_since=min((lane.running_since for lane in lanes if lane.running_since), default=None),
+    )
 
 
 def attempts(connection: Connection, span: Span, until: datetime) -> Attempts:

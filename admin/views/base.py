@@ -14,6 +14,7 @@ from werkzeug.wrappers import Response
 from admin import scope
 from admin.permissions import grants_of
 from admin.problems import problem
+from skeldir_huey.errors import InputError
 
 
 class ConsoleView(BaseView):
@@ -37,8 +38,9 @@ class ConsoleView(BaseView):
         try:
             scope.current()
         except scope.ChooseTenant as choose:
-            if request.method == "GET":
-                return redirect(scope.link_with(tenant=choose.tenant_id))
+            if request.method != "GET":
+                raise InputError("tenant", "missing in the address") from None
+            return redirect(scope.link_with(tenant=choose.tenant_id))
         return None
 
     def _run_view(self, fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:

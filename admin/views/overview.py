@@ -42,6 +42,8 @@ class OverviewView(ConsoleView):
             span=span,
             spans=reads.SPANS.values(),
             lanes=lanes,
+            now_in=reads.totals(lanes) if lanes is not None else None,
+            drained={lane for one in alive for lane in one.lanes} if alive is not None else None,
             attempts=attempts,
             attempts_chart=_attempts_chart(attempts, span) if attempts else None,
             run_times=run_times,

@@ -64,7 +64,7 @@ def check_channels(params: Mapping[str, Any], known: Collection[str]) -> list[st
     if not isinstance(channels, list | tuple) or not channels:
         raise InputError("params.channels", f"expected a list of at least one channel code, got {channels!r}")
     for channel in channels:
-        if channel not in known:
+        if not isinstance(channel, str) or channel not in known:
             raise InputError("params.channels", f"unknown channel {channel!r}; known are: {', '.join(sorted(known))}")
     if len(set(channels)) < len(channels):
         raise InputError("params.channels", "a channel stands there twice")

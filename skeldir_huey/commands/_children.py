@@ -14,6 +14,8 @@ from typing import Any
 
 import psutil
 
+from skeldir_huey.db.embedded import say
+from skeldir_huey.db.postmaster import ended, wait
 from skeldir_huey.parsers import ROOT
 
 MARK = "SKELDIR_RUN_ID"
@@ -55,7 +57,7 @@ def marked(run_id: str) -> list[psutil.Process]:
                 found.append(process)
         except (psutil.Error, OSError):  # another user's, or gone
             continue
-    return [process for process in found if process.status() != psutil.STATUS_ZOMBIE]
+    return [process for process in found if not ended(process)]
 
 
 def end_honcho(honcho: subprocess.Popen[bytes], seconds: float) -> None:
@@ -72,30 +74,10 @@ def end_honcho(honcho: subprocess.Popen[bytes], seconds: float) -> None:
 def end_marked(run_id: str, seconds: float) -> int:
     """End every process that carries the mark, kill those that do not end, and return how many there were."""
     found = marked(run_id)
-    for process in found:
-        _signal(process, signal.SIGTERM)
-    _, alive = psutil.wait_procs(found, timeout=seconds)
-    for process in alive:
-        _signal(process, signal.SIGKILL)
-    psutil.wait_procs(alive, timeout=5)
+    for number, patience in ((signal.SIGTERM, seconds), (signal.SIGKILL, 5.0)):
+        alive = [process for process in found if not ended(process)]
+        for process in alive:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.send_signal(number)
+        wait(lambda: all(map(ended, found)), say, "processes are ending", patience)
     return len(found)
-
-
-def end_supervisor(pid: int, seconds: float) -> bool:
-    """Ask a `run` to end, kill it when it does not within `seconds`; return whether it was there."""
-    try:
-        process = psutil.Process(pid)
-        process.terminate()
-        try:
-            process.wait(seconds)
-        except psutil.TimeoutExpired:
-            process.kill()
-            process.wait(5)
-    except psutil.NoSuchProcess:
-        return False
-    return True
-
-
-def _signal(process: psutil.Process, number: signal.Signals) -> None:
-    with contextlib.suppress(psutil.NoSuchProcess):
-        process.send_signal(number)

@@ -47,8 +47,8 @@ def prepare(given: Settings, tell: Say) -> None:
     try:
         if not bootstrap.may_create_roles(connection):
             raise ConfigError(
-                f"{variable}: this login may not create roles, and {', '.join(missing)} is not set for the role it "
-                "stands for: set DATABASE_OWNER_URL, DATABASE_URL (app_user) and DATABASE_CONSOLE_URL (console)"
+                f"{variable}: this login may not create roles; use one that may, or set all of DATABASE_OWNER_URL, "
+                "DATABASE_URL (login app_user) and DATABASE_CONSOLE_URL (login console)"
             )
         present = set(bootstrap.ROLES) - set(bootstrap.missing_roles(connection))
         bootstrap.ensure_roles(connection)

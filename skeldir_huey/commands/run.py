@@ -45,11 +45,11 @@ def run(args: argparse.Namespace) -> int:
     """
     given = settings()
     wants_demo = not args.no_demo and (given.demo or "demo" not in given.given)
-    _check_port(given)
     run_id = secrets.token_hex(8)
     lock = _lock.RunLock(given.data_dir, run_id)
     if lock.previous and _children.end_marked(lock.previous.run_id, 5.0):
         say("ended what a killed `make run` had left behind")
+    _check_port(given)
     asked = _catch_signals()
     owned = urls.is_embedded(given)
     try:

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import os
+import signal
+from pathlib import Path
 
 from skeldir_huey.commands import _children, _lock
 from skeldir_huey.config import settings
 from skeldir_huey.db import embedded
+from skeldir_huey.db.postmaster import wait
 
 PATIENCE_S = 40.0
 
@@ -23,7 +28,8 @@ def run(args: argparse.Namespace) -> int:
         print("nothing is running")
         return 0
     holder = _lock.holder(data_dir)
-    if holder is not None and _children.end_supervisor(holder.pid, PATIENCE_S):
+    if holder is not None:
+        _end_supervisor(data_dir, holder.pid)
         stopped.append(f"`make run` (process {holder.pid})")
     run_id = _lock.last_run_id(data_dir)
     left = _children.end_marked(run_id, 5.0) if run_id else 0
@@ -34,3 +40,12 @@ def run(args: argparse.Namespace) -> int:
             stopped.append("the embedded PostgreSQL")
     print(f"stopped {', '.join(stopped)}" if stopped else "nothing is running")
     return 0
+
+
+def _end_supervisor(data_dir: Path, pid: int) -> None:
+    """Ask a `run` to end and wait until its lock is free; kill it when it does not end in time."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, number)
+        if wait(lambda: _lock.holder(data_dir) is None, embedded.say, "`make run` is stopping", PATIENCE_S):
+            return

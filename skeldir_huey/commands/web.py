@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import pkgutil
+import signal
+from typing import Any
 
 import waitress
 
@@ -35,6 +37,11 @@ def run(args: argparse.Namespace) -> int:
         raise SkeldirError(
             f"SKELDIR_WEB_PORT: cannot listen on {given.web_addr}:{given.web_port}: {error.strerror or error}"
         ) from None
+    signal.signal(signal.SIGTERM, _leave)
     print(f"the console is at http://{given.web_addr}:{given.web_port}", flush=True)
     server.run()
     return 0
+
+
+def _leave(number: int, frame: Any) -> None:
+    raise SystemExit(0)  # waitress then finishes the requests that it has begun

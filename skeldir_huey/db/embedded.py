@@ -24,6 +24,7 @@ from skeldir_huey.db.postmaster import (
     SUPERUSER,
     Say,
     binaries_of,
+    ended,
     forget_stale_pid,
     initialise,
     postmaster,
@@ -125,9 +126,9 @@ def stop(data_dir: Path, tell: Say = say) -> bool:
             process.send_signal(how)
         except psutil.NoSuchProcess:
             break
-        if wait(lambda: _ended(process), tell, "PostgreSQL is stopping", seconds):
+        if wait(lambda: ended(process), tell, "PostgreSQL is stopping", seconds):
             break
-    psutil.wait_procs(backends, timeout=2)
+    wait(lambda: all(map(ended, backends)), tell, "PostgreSQL's sessions end", 5)
     return True
 
 
@@ -142,10 +143,3 @@ def _take(handle: int) -> bool:
 def _settled(pgdata: Path) -> bool:
     found = postmaster(pgdata)
     return found is None or found[2] == "ready"
-
-
-def _ended(process: psutil.Process) -> bool:
-    try:
-        return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return True

@@ -42,6 +42,14 @@ def wait(fact: Callable[[], bool], tell: Say, what: str, seconds: float = START_
     return True
 
 
+def ended(process: psutil.Process) -> bool:
+    """Return whether a process is gone; a zombie, which waits for its parent to look, is."""
+    try:
+        return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
 def postmaster(pgdata: Path) -> tuple[psutil.Process, Path, str] | None:
     """Return process, socket folder and state ("ready", "starting", "stopping") of a live postmaster of this folder."""
     try:

@@ -6,6 +6,7 @@ import copy
 import datetime as dt
 import logging
 import os
+import sys
 import threading
 import time
 import uuid
@@ -31,7 +32,7 @@ from sqlalchemy.engine import Connection
 from skeldir_huey.config import settings
 from skeldir_huey.db import urls
 from skeldir_huey.db.engine import rows
-from skeldir_huey.errors import FenceLost, QueueError, SkeldirError
+from skeldir_huey.errors import ConfigError, FenceLost, QueueError, SkeldirError
 from skeldir_huey.log import bind, get_log, install
 from skeldir_huey.queue import states
 from skeldir_huey.queue.claims import Claim, ClaimedMessage
@@ -181,7 +182,8 @@ class SkeldirHuey(Huey):
             self.storage.lanes = check_lanes(settings().lanes)
             return SkeldirConsumer(self, **options)
         except (SkeldirError, ConfigurationError) as error:
-            raise SystemExit(f"skeldir: {error}") from None
+            print(f"skeldir: {error}", file=sys.stderr)
+            raise SystemExit(2 if isinstance(error, (ConfigError, ConfigurationError)) else 1) from None
 
     def open_process(self, description: dict[str, Any], is_child: bool = False) -> None:
         """Give this process its desk and its life sign, once."""
@@ -324,11 +326,26 @@ class SkeldirHuey(Huey):
             return None, Outcome(states.RELEASED, error=error, run_ms=run_ms), [S.SIGNAL_INTERRUPTED]
         if error is not None:
             job.children.clear()  # children of a failed attempt are not enqueued
+            if job.cut and self._may_try_again(job):
+                return None, Outcome(states.RELEASED, error=error, run_ms=run_ms, cut=True), []
             outcome, after = self._failed(job, task, error)
         else:
             outcome, after = self._succeeded(job, task, value)
         outcome.run_ms = run_ms
         return value, outcome, after
+
+    def _may_try_again(self, job: Job) -> bool:
+        """Say whether a job whose session was cut goes back: as often as the server restarts, else max_deaths times."""
+        claim = job.claim
+        if claim is None:
+            return False
+        if claim.deaths + 1 < settings().max_deaths:
+            return True
+        try:
+            return bool(self.storage.run(statement("server_started"), {"moment": claim.claimed_at})[0]["since"])
+        except Exception as error:
+            log.warning("server_out_of_reach", error=str(error).strip())
+            return True  # the settlement will not reach it either, and the sweep gives the claim back
 
     def _succeeded(self, job: Job, task: Task, value: Any) -> tuple[Outcome, list[str]]:
         outcome = Outcome(states.DONE)

@@ -15,6 +15,7 @@ from sqlalchemy.engine import Connection
 from skeldir_huey.db.engine import engine, enter
 from skeldir_huey.errors import DatabaseError, FenceLost, QueueError
 from skeldir_huey.queue.claims import Claim
+from skeldir_huey.queue.outcomes import connection_lost
 from skeldir_huey.queue.storage import statement
 
 current_job: ContextVar[Job | None] = ContextVar("current_job", default=None)
@@ -57,6 +58,7 @@ class Job:
     worker: str = field(default_factory=lambda: threading.current_thread().name)
     connection: Connection | None = None  # an open transaction, to be committed by the settlement
     lost: bool = False  # the fence was found broken: nothing of this execution may be committed any more
+    cut: bool = False  # the server or the network ended the job's session: no fault of the task's
     _in_block: bool = False
 
     @contextmanager
@@ -82,7 +84,8 @@ class Job:
         self._in_block = True
         try:
             yield connection
-        except BaseException:
+        except BaseException as error:
+            self.cut = connection_lost(error)
             self.rollback()
             raise
         finally:

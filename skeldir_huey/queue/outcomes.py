@@ -26,6 +26,7 @@ class Outcome:
         message: the message of the next attempt.
         run_at: when the next attempt is due; None means at once.
         unknown: the task or its message was not understood.
+        cut: the job's session was ended under it; counts as a death unless the server started since the claim.
     """
 
     kind: str
@@ -38,6 +39,7 @@ class Outcome:
     error: BaseException | None = None
     run_ms: float | None = None
     unknown: bool = False
+    cut: bool = False
 
 
 _TRANSIENT = (

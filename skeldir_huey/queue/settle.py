@@ -80,6 +80,7 @@ def _end_row(connection: Connection, job: Job, outcome: Outcome) -> bool:
                 "message": outcome.message,
                 "counted": outcome.kind != states.RELEASED,
                 "unknown": outcome.unknown,
+                "cut": outcome.cut,
                 "consumer_id": None,
             },
         )

@@ -1,11 +1,13 @@
 -- Gives one job back for another attempt if its claim still holds, with its history row. Returns its id, or nothing.
--- `counted` false gives the attempt number back as well. Served by the primary key of huey.job.
+-- `counted` false gives the attempt number back as well; `cut` counts a death unless the server started since.
+-- Served by the primary key of huey.job.
 with back as (
   update huey.job j
      set state = case when %(run_at)s::timestamptz > coalesce(%(now)s::timestamptz, clock_timestamp())
                       then 'scheduled' else 'waiting' end,
          run_at = coalesce(%(run_at)s::timestamptz, %(now)s::timestamptz, clock_timestamp()),
          message = coalesce(%(message)s, j.message), attempt = j.attempt - case when %(counted)s then 0 else 1 end,
+         deaths = j.deaths + (%(cut)s and j.claimed_at > pg_postmaster_start_time())::integer,
          claim_token = null, consumer_id = null, started_at = null, last_error = %(error_message)s,
          unknown_since = case when %(unknown)s
                               then coalesce(j.unknown_since, %(now)s::timestamptz, clock_timestamp()) end

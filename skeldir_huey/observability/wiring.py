@@ -1,0 +1,36 @@
+"""Ties metrics and monitor to the queue: what happens to jobs is counted, and a consumer serves the counts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from huey import signals as S
+from huey.api import Huey, Task
+
+from skeldir_huey import metrics
+from skeldir_huey.config import settings
+from skeldir_huey.db import urls
+from skeldir_huey.observability import monitor
+
+
+def count(signal: str, task: Task, *_: Any) -> None:
+    """Count one signal of Huey. A failed attempt counts as a failure, also when a retry follows."""
+    name = task.name
+    if signal == S.SIGNAL_EXECUTING:
+        metrics.task_started(name)
+    elif signal == S.SIGNAL_COMPLETE:
+        metrics.task_succeeded(name, getattr(task, "run_s", 0.0))
+    else:
+        metrics.task_failed(name, getattr(task, "run_s", 0.0))
+
+
+def serve(*_: Any) -> None:
+    """Start the monitor of this process where the settings say."""
+    given = settings()
+    monitor.start(given.worker_metrics_addr, given.worker_metrics_port, lambda: urls.dsn_of("worker"))
+
+
+def watch(huey: Huey) -> None:
+    """Count the jobs of this queue, and serve the counts from its consumers."""
+    huey.signal(S.SIGNAL_EXECUTING, S.SIGNAL_COMPLETE, S.SIGNAL_ERROR, S.SIGNAL_TIMEOUT)(count)
+    huey.on_consumer_start.append(serve)

@@ -1,0 +1,174 @@
+"""What dies in the middle of a job, in real processes: nothing is lost, and effects on Postgres happen once."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+
+from tests import work
+from tests.cluster import Database
+from tests.e2e.conftest import StartConsumer
+from tests.factories import make_tenant
+from tests.waiting import until
+
+RUNS_AGAIN_WITHIN_S = 5  # the promise, counted from when another consumer is there
+
+
+@pytest.fixture
+def tenant(database: Database) -> UUID:
+    return make_tenant(database, "alpha")
+
+
+@contextmanager
+def closed_gate(database: Database) -> Iterator[None]:
+    """Hold the gate of `gated_effect` closed."""
+    connection = database.connect(autocommit=True)
+    with connection.cursor() as cursor:
+        cursor.execute("select pg_advisory_lock(%s)", (work.GATE,))
+        try:
+            yield
+        finally:
+            connection.close()
+
+
+def at_the_gate(database: Database) -> bool:
+    return bool(
+        database.value(
+            "select count(*) from pg_locks where locktype = 'advisory' and objid = %s and not granted", (work.GATE,)
+        )
+    )
+
+
+def effects(database: Database) -> int:
+    return int(database.value("select count(*) from test_effect"))
+
+
+def jobs_left(database: Database) -> int:
+    return int(database.value("select count(*) from huey.job where task_name like 'test.%%'"))
+
+
+def test_kill_9_in_the_middle_of_a_job(database: Database, start_consumer: StartConsumer, tenant: UUID) -> None:
+    first = start_consumer()
+    with closed_gate(database):
+        work.gated_effect("e", tenant_id=tenant)
+        until(lambda: at_the_gate(database), 10, "the job is in the middle of its transaction")
+        first.end(signal.SIGKILL)
+    assert effects(database) == 0
+    second = start_consumer()
+    until(lambda: effects(database) == 1, RUNS_AGAIN_WITHIN_S, lambda: second.log.read_text())
+    until(lambda: jobs_left(database) == 0, 5)
+    assert effects(database) == 1
+    history = "select outcome, attempt from huey.job_attempt where task_name = 'test.gated_effect' order by id"
+    assert database.query(history) == [("worker_lost", 1), ("done", 2)]
+
+
+def test_a_living_consumer_takes_over(database: Database, start_consumer: StartConsumer, tenant: UUID) -> None:
+    first, _second = start_consumer(), start_consumer()
+    with closed_gate(database):
+        work.gated_effect("e", tenant_id=tenant)
+        until(lambda: at_the_gate(database), 10)
+        holder = UUID(str(database.value("select consumer_id from huey.job where state = 'running'")))
+        pid = database.value("select pid from huey.consumer where id = %s", (str(holder),))
+        os.kill(pid, signal.SIGKILL)
+    until(lambda: effects(database) == 1, RUNS_AGAIN_WITHIN_S)
+    assert pid in (first.pid, _second.pid)
+
+
+def test_poison_among_innocents(database: Database, start_consumer: StartConsumer, tenant: UUID) -> None:
+    """A job that kills its worker each time is buried after max_deaths; the jobs claimed with it are all done."""
+    for number in range(25):
+        work.effect(f"before {number}", tenant_id=tenant)
+    work.kills_its_worker()
+    for number in range(24):
+        work.effect(f"after {number}", tenant_id=tenant)
+    for _ in range(10):
+        consumer = start_consumer(ready=False)
+        until(
+            lambda c=consumer: c.process.poll() is not None or database.value("select count(*) from worker_failed_jobs"),
+            30,
+            lambda c=consumer: c.log.read_text()[-3000:],
+        )
+        if consumer.process.poll() is None:
+            break
+    until(lambda: effects(database) == 49, 15)
+    until(lambda: jobs_left(database) == 0, 15)
+    assert effects(database) == 49
+    assert database.query("select task_name, error_type from worker_failed_jobs") == [
+        ("test.kills_its_worker", "worker_lost")
+    ]
+    assert database.value(
+        "select count(*) from huey.job_attempt where task_name = 'test.kills_its_worker' and outcome = 'dead'"
+    ) == 1
+
+
+@pytest.mark.parametrize("worker_type", ["thread", "process"])
+def test_sigterm_gives_back_what_it_cannot_finish(
+    database: Database, start_consumer: StartConsumer, tenant: UUID, tmp_path: Path, worker_type: str
+) -> None:
+    consumer = start_consumer("-w", "1", "-k", worker_type)
+    path = tmp_path / "go"
+    work.patient_effect("e", str(path), tenant_id=tenant)
+    until(lambda: Path(f"{path}.started").exists(), 10)
+    assert consumer.end(signal.SIGTERM) == 0
+    state = "select state, attempt from huey.job where task_name like 'test.%%'"
+    assert database.query(state) == [("waiting", 0)], "an interrupted attempt is not counted"
+    path.touch()
+    start_consumer("-w", "1", "-k", worker_type)
+    until(lambda: effects(database) == 1, 10)
+
+
+@pytest.mark.parametrize("worker_type", ["thread", "process"])
+def test_sigterm_lets_a_short_job_finish(
+    database: Database, start_consumer: StartConsumer, tenant: UUID, tmp_path: Path, worker_type: str
+) -> None:
+    consumer = start_consumer("-w", "1", "-k", worker_type)
+    path = tmp_path / "go"
+    work.patient_effect("e", str(path), tenant_id=tenant)
+    until(lambda: Path(f"{path}.started").exists(), 10)
+    consumer.process.send_signal(signal.SIGTERM)
+    until(lambda: "Shutting down gracefully" in consumer.log.read_text(), 5)
+    path.touch()
+    consumer.process.wait(10)
+    assert effects(database) == 1
+    assert jobs_left(database) == 0
+
+
+def test_frozen_consumer_is_rescued_and_its_late_finish_changes_nothing(
+    database: Database, start_consumer: StartConsumer, tenant: UUID, tmp_path: Path
+) -> None:
+    frozen = start_consumer(SKELDIR_FROZEN_AFTER_S="4", SKELDIR_HEARTBEAT_S="1")
+    path = tmp_path / "go"
+    work.patient_effect("e", str(path), tenant_id=tenant)
+    until(lambda: Path(f"{path}.started").exists(), 10)
+    os.kill(frozen.pid, signal.SIGSTOP)
+    path.touch()
+    start_consumer(SKELDIR_FROZEN_AFTER_S="4", SKELDIR_HEARTBEAT_S="1")
+    until(lambda: effects(database) == 1, 20)
+    os.kill(frozen.pid, signal.SIGCONT)
+    until(lambda: frozen.events("job_fenced") or frozen.events("settlement_failed"), 10, frozen.log.read_text)
+    assert effects(database) == 1
+    assert frozen.process.poll() is None, "it goes on as a consumer"
+
+
+def test_a_job_whose_session_is_cut_runs_again(
+    database: Database, start_consumer: StartConsumer, tenant: UUID
+) -> None:
+    """The cut of every session, as a restart of the server does it: the consumer recovers, the job is not buried."""
+    consumer = start_consumer()
+    with closed_gate(database):
+        work.gated_effect("e", tenant_id=tenant)
+        until(lambda: at_the_gate(database), 10)
+        database.query(
+            "select pg_terminate_backend(pid) from pg_stat_activity"
+            " where usename = 'app_user' and application_name like 'skeldir:%'"
+        )
+    until(lambda: effects(database) == 1, 10, consumer.log.read_text)
+    until(lambda: jobs_left(database) == 0, 5)
+    assert effects(database) == 1
+    assert database.value("select count(*) from worker_failed_jobs") == 0
