@@ -86,7 +86,7 @@ VERBS = {
             name="replay",
             label="Replay",
             question="Replay this job?",
-            explanation="It runs once more with its arguments and correlation id. The letter is resolved when it succeeds.",
+            explanation="It runs once more with the same arguments. The letter is resolved when it succeeds.",
             done="Replay queued",
             needs_status="pending",
             act=replay_letter,
@@ -151,6 +151,4 @@ def _audit(
     reason: str,
     detail: dict[str, Any],
 ) -> None:
-    record(
-        connection, user.email, action, LETTER, str(letter_id), tenant_id=tenant_id, reason=reason, detail=detail
-    )
+    record(connection, user.email, action, LETTER, str(letter_id), tenant_id=tenant_id, reason=reason, detail=detail)

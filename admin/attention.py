@@ -41,7 +41,8 @@ def needs_you_now(
         newest = max((one.heartbeat_at for one in consumers), default=None)
         if newest is None or (now - newest).total_seconds() > frozen_after_s:
             since = f"the last one was heard of {age(newest, now)} ago" if newest else "none in the last hour"
-            found.append(Need("bad", "No consumer is alive", f"{since}; jobs wait", f"{overview}#consumers", "Consumers"))
+            why = f"{since}; jobs wait"
+            found.append(Need("bad", "No consumer is alive", why, f"{overview}#consumers", "Consumers"))
     if letters and letters["pending"]:
         count = letters["pending"]
         noun = "dead letter waits" if count == 1 else "dead letters wait"
@@ -57,7 +58,8 @@ def needs_you_now(
         waiting = lane.counts.get("waiting", 0)
         if lane.paused_at is not None:
             who = f"by {lane.paused_by}, " if lane.paused_by else ""
-            why = f"{who}{age(lane.paused_at, now)} ago: {lane.pause_reason or 'no reason given'}; {number(waiting)} waiting"
+            reason = lane.pause_reason or "no reason given"
+            why = f"{who}{age(lane.paused_at, now)} ago: {reason}; {number(waiting)} waiting"
             found.append(Need("warn", f"Lane {lane.name} is paused", why, f"{overview}#lanes", "Lanes"))
         elif lane.waiting_since is not None and now - lane.waiting_since > WAITING_TOO_LONG:
             limit = f"{int(WAITING_TOO_LONG.total_seconds() // 60)}{THIN}min"

@@ -47,7 +47,7 @@ class Role(RoleMixin):
 class ConsoleSession(Session):
     """The session of sign-in only: acts as console_global. Pages read through scope.reading instead."""
 
-    def get_bind(self, *args: Any, **kwargs: Any) -> Engine:  # type: ignore[override]
+    def get_bind(self, *args: Any, **kwargs: Any) -> Engine:
         return engine("console")
 
 
@@ -124,7 +124,7 @@ def install(app: Flask) -> None:
 
 
 def safe_path(url: str) -> bool:
-    """Return whether a URL may follow a sign-in: a path of this site and nothing that a browser could read otherwise."""
+    """Return whether a URL may follow a sign-in: a path of this site that no browser reads otherwise."""
     return (
         url.startswith("/")
         and not url.startswith("//")

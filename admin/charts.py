@@ -14,7 +14,7 @@ MAX_BUCKETS = 120
 
 @dataclass(frozen=True)
 class Series:
-    """One row of values: name, CSS class for its colour, a value per bucket (None: not measured), figure in the legend."""
+    """One row of values: name, CSS class, a value per bucket (None: not measured), figure of the legend."""
 
     name: str
     css: str

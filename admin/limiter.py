@@ -7,8 +7,6 @@ import time
 from collections import OrderedDict, deque
 from collections.abc import Callable
 
-
-
 WINDOW_S = 300.0
 PER_ACCOUNT_AND_ADDRESS = 5
 PER_ADDRESS = 20

@@ -36,11 +36,12 @@ TEXTS = {
 def install(app: Flask) -> None:
     """Answer every error with a page of our own."""
 
-    app.log_exception = _log  # type: ignore[assignment]  instead of Flask's own line, which lacks the request id
+    # Instead of Flask's own line, which lacks the request id.
+    app.log_exception = _log  # type: ignore[method-assign]
 
     @app.errorhandler(CSRFError)
     def no_token(error: CSRFError) -> Response:
-        return problem(400, "The form is out of date or was not sent from this console. Open the page again and repeat.")
+        return problem(400, "The form is out of date, or was not sent from this console. Open the page again.")
 
     @app.errorhandler(NotFound)
     def not_found(error: NotFound) -> Response:
@@ -57,7 +58,7 @@ def install(app: Flask) -> None:
     @app.errorhandler(HTTPException)
     def http_error(error: HTTPException) -> Response:
         if error.response is not None:
-            return error.response
+            return Response.force_type(error.response)
         own_words = error.description if error.description != type(error).description else None
         return problem(error.code or 500, own_words if (error.code or 500) in (400, 403, 409, 429) else None)
 

@@ -13,7 +13,7 @@ from admin import scope
 from skeldir_huey.config import settings
 from skeldir_huey.money import digits_of
 
-DASH = "–"
+DASH = "\u2013"
 THIN = "\u202f"
 
 

@@ -33,7 +33,9 @@ def create_user(email: str, password: str, role: str, tenant: str | None = None)
         InputError: a value is refused; nothing was written.
         Conflict: there is such an account already.
     """
-    email = _check(email, password, role)
+    email = _check_email(email)
+    _check_password(password)
+    _check_role(role)
     tenant_id = tenant_named(tenant) if tenant is not None else None
     with transaction(None, role="console_global", who="console") as connection:
         if _find(connection, email) is not None:
@@ -43,13 +45,46 @@ def create_user(email: str, password: str, role: str, tenant: str | None = None)
     return user_id
 
 
+def grant_role(email: str, role: str, tenant: str | None = None) -> None:
+    """Give an account a role in a tenant, or change the role it has there.
+
+    Args:
+        email: of the account.
+        role: viewer, operator or admin.
+        tenant: name of the tenant; None means all tenants.
+
+    Raises:
+        InputError: a value is refused, or there is no such account.
+    """
+    _check_role(role)
+    tenant_id = tenant_named(tenant) if tenant is not None else None
+    with transaction(None, role="console_global", who="console") as connection:
+        user = _known(connection, _check_email(email))
+        _grant(connection, user.id, user.email, role, tenant_id)
+
+
+def set_password(email: str, password: str) -> None:
+    """Give an account another password; all its sessions end.
+
+    Raises:
+        InputError: a value is refused, or there is no such account.
+    """
+    _check_password(password)
+    with transaction(None, role="console_global", who="console") as connection:
+        user = _known(connection, _check_email(email))
+        _replace_password(connection, user.id, password)
+        _audit(connection, "set_password", user.id, {"email": user.email})
+
+
 def ensure_demo_user(email: str, password: str, role: str = "admin") -> UUID:
     """Make sure that this account exists with this password and this role for all tenants; safe to repeat.
 
     Raises:
         InputError: a value is refused.
     """
-    email = _check(email, password, role)
+    email = _check_email(email)
+    _check_password(password)
+    _check_role(role)
     with transaction(None, role="console_global", who="console") as connection:
         user = _find(connection, email)
         if user is None:
@@ -57,11 +92,7 @@ def ensure_demo_user(email: str, password: str, role: str = "admin") -> UUID:
         else:
             user_id = user.id
             if not verify(user.password, password) or not user.active:
-                connection.execute(
-                    sa.update(ConsoleUser)
-                    .where(ConsoleUser.id == user_id)
-                    .values(password=_hasher.hash(password), active=True, fs_uniquifier=uuid4().hex)
-                )
+                _replace_password(connection, user_id, password)
         _grant(connection, user_id, email, role, None)
     return user_id
 
@@ -88,20 +119,42 @@ def verify(hashed: str, password: str) -> bool:
         return False
 
 
-def _check(email: str, password: str, role: str) -> str:
+def _check_email(email: str) -> str:
     email = email.strip().lower()
     if not _EMAIL.fullmatch(email):
         raise InputError("email", f"expected an e-mail address, got {email[:80]!r}")
+    return email
+
+
+def _check_password(password: str) -> None:
     if not PASSWORD_MIN <= len(password) <= PASSWORD_MAX:
         raise InputError("password", f"expected {PASSWORD_MIN} to {PASSWORD_MAX} characters, got {len(password)}")
+
+
+def _check_role(role: str) -> None:
     if role not in RANK:
         raise InputError("role", f"expected one of {', '.join(RANK)}, got {role!r}")
-    return email
+
+
+def _known(connection: Connection, email: str) -> sa.Row:
+    user = _find(connection, email)
+    if user is None:
+        raise InputError("email", f"there is no account {email}")
+    return user
+
+
+def _replace_password(connection: Connection, user_id: UUID, password: str) -> None:
+    # A new fs_uniquifier ends every session that carries the old one.
+    connection.execute(
+        sa.update(ConsoleUser)
+        .where(ConsoleUser.id == user_id)
+        .values(password=_hasher.hash(password), active=True, fs_uniquifier=uuid4().hex)
+    )
 
 
 def _find(connection: Connection, email: str) -> sa.Row | None:
     return connection.execute(
-        sa.select(ConsoleUser.id, ConsoleUser.password, ConsoleUser.active).where(
+        sa.select(ConsoleUser.id, ConsoleUser.email, ConsoleUser.password, ConsoleUser.active).where(
             sa.func.lower(ConsoleUser.email) == email
         )
     ).one_or_none()
@@ -125,13 +178,18 @@ def _grant(connection: Connection, user_id: UUID, email: str, role: str, tenant_
     if changed is None:
         return
     # Rows of console_grant are the global role's, so their audit rows carry the tenant in the detail instead.
+    detail = {"email": email, "role": role, "tenant_id": str(tenant_id) if tenant_id else None}
+    _audit(connection, "grant", user_id, detail)
+
+
+def _audit(connection: Connection, action: str, user_id: UUID, detail: dict[str, str | None]) -> None:
     connection.execute(
         sa.insert(ConsoleAudit).values(
             actor="command line",
-            action="grant",
+            action=action,
             target_type="console_user",
             target_id=str(user_id),
             result="ok",
-            detail={"email": email, "role": role, "tenant_id": str(tenant_id) if tenant_id else None},
+            detail=detail,
         )
     )

@@ -9,15 +9,15 @@ import logging
 import os
 import shutil
 import socket
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from alembic import command
 from alembic.config import Config
 from psycopg2.extensions import connection as Connection
 
-from alembic import command
 from skeldir_huey import config, log
 from skeldir_huey.db import engine
 from tests.cluster import Cluster, Database
@@ -61,14 +61,16 @@ def _refuse_skip(report: pytest.TestReport | pytest.CollectReport) -> None:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     report = yield
     _refuse_skip(report)
     return report
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_make_collect_report(collector: pytest.Collector) -> Iterator[None]:
+def pytest_make_collect_report(
+    collector: pytest.Collector,
+) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
     report = yield
     _refuse_skip(report)
     return report
@@ -86,7 +88,7 @@ def alembic_config() -> Config:
 def prepare(cluster: Cluster) -> None:
     """Make the roles, and the template database, migrated by its owner."""
     server = cluster.database("postgres")
-    server.query("create role skeldir_owner login createrole")
+    server.query("create role skeldir_owner login createrole noinherit")
     server.query((ROOT / "skeldir_huey/db/sql/roles.sql").read_text(encoding="utf-8"))
     server.query("grant skeldir_maint to skeldir_owner")
     admin = server.connect(autocommit=True)

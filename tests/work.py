@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+from skeldir_huey.db.engine import engine
 from skeldir_huey.db.sqlfile import sql
 from skeldir_huey.main import huey
 from skeldir_huey.tasks.base import task, tenant_task, transaction
@@ -98,6 +99,13 @@ def swallowed_abort(*, tenant_id: UUID) -> str:
 def count_events(*, tenant_id: UUID) -> int:
     """Forget every filter."""
     with transaction() as connection:
+        return int(connection.exec_driver_sql("select count(*) from attribution_events").scalar_one())
+
+
+@task(name="test.count_on_the_pool", lane="ingest")
+def count_on_the_pool() -> int:
+    """Use a connection of the worker's pool as the job before left it."""
+    with engine("worker").connect() as connection:
         return int(connection.exec_driver_sql("select count(*) from attribution_events").scalar_one())
 
 

@@ -24,7 +24,7 @@ class CurrencyTable:
     """One currency under one model version: its channels, their sum, and the revenue of the events they split."""
 
     currency: str
-    channels: Sequence[Row[Any]]
+    channels: Sequence[Row]
     event_count: int
     revenue_cents: int
 
@@ -45,7 +45,7 @@ class CurrencyTable:
         return cents / self.sum_cents if self.sum_cents else None
 
 
-def versions(connection: Connection) -> Sequence[Row[Any]]:
+def versions(connection: Connection) -> Sequence[Row]:
     """Return the tenant's model versions, the published one first, then the newest."""
     published = sa.select(Published.model_version).scalar_subquery()
     is_published = (ModelVersion.model_version == sa.func.coalesce(published, "")).label("is_published")
@@ -103,7 +103,7 @@ def by_channel(connection: Connection, model_version: str) -> list[CurrencyTable
     ]
 
 
-def without_allocation(connection: Connection, model_version: str) -> Sequence[Row[Any]]:
+def without_allocation(connection: Connection, model_version: str) -> Sequence[Row]:
     """Return, per currency, the conversions that have no allocation under this version yet, and their revenue."""
     has = sa.exists().where(Allocation.event_id == Event.id, Allocation.model_version == model_version)
     return connection.execute(
@@ -135,14 +135,14 @@ def events_page(connection: Connection, model_version: str, after: After | None)
     return read_page(connection, statement, Allocation.converted_at, Allocation.event_id, after)  # type: ignore[arg-type]
 
 
-def event(connection: Connection, event_id: UUID) -> Row[Any] | None:
+def event(connection: Connection, event_id: UUID) -> Row | None:
     """Return a conversion or adjustment, or None when this scope has none of that id. Its payload is left out."""
     columns = [column for column in Event.__table__.c if column.name not in ("raw_payload", "idempotency_key")]
     valued = Event.kind.in_(("conversion", "adjustment"))
     return connection.execute(sa.select(*columns).where(Event.id == event_id, valued)).one_or_none()
 
 
-def touches(connection: Connection, sale: Row[Any]) -> Sequence[Row[Any]]:
+def touches(connection: Connection, sale: Row) -> Sequence[Row]:
     """Return the touches of a sale's journey in the 90 days up to it, in their order; at most the latest 200."""
     newest = connection.execute(
         sa.select(Event.id, Event.occurred_at, Event.event_type, Event.channel, Event.campaign_id)
@@ -159,7 +159,7 @@ def touches(connection: Connection, sale: Row[Any]) -> Sequence[Row[Any]]:
     return list(reversed(newest))
 
 
-def credits_of(connection: Connection, event_id: UUID) -> Sequence[Row[Any]]:
+def credits_of(connection: Connection, event_id: UUID) -> Sequence[Row]:
     """Return an event's allocations under every version, by version, then the largest first."""
     return connection.execute(
         sa.select(Allocation)
@@ -176,7 +176,7 @@ def channel_names(connection: Connection) -> dict[str, str]:
     return {row.code: row.display_name for row in connection.execute(sa.select(Channel.code, Channel.display_name))}
 
 
-def lookback_start(sale: Row[Any], params: dict[str, Any]) -> datetime | None:
+def lookback_start(sale: Row, params: dict[str, Any]) -> datetime | None:
     """Return from when on touches count under a version; None when the version says nothing of it."""
     lookback_s = params.get("lookback_s")
     return sale.occurred_at - timedelta(seconds=lookback_s) if isinstance(lookback_s, int) else None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -51,13 +50,13 @@ def count(connection: Connection, status: str, queue: str) -> int:
     return count_up_to(connection, sa.select(FailedJob.id).where(*matching(status, queue)))
 
 
-def one(connection: Connection, letter_id: UUID) -> Row[Any] | None:
+def one(connection: Connection, letter_id: UUID) -> Row | None:
     """Return a letter, or None when this scope has none of that id. The stored message is left out."""
     columns = [column for column in FailedJob.__table__.c if column.name != "message"]
     return connection.execute(sa.select(*columns).where(FailedJob.id == letter_id)).one_or_none()
 
 
-def audit_of(connection: Connection, letter_id: UUID) -> Sequence[Row[Any]]:
+def audit_of(connection: Connection, letter_id: UUID) -> Sequence[Row]:
     """Return what operators did to a letter, newest first."""
     return connection.execute(
         sa.select(ConsoleAudit)
@@ -67,7 +66,7 @@ def audit_of(connection: Connection, letter_id: UUID) -> Sequence[Row[Any]]:
     ).all()
 
 
-def attempts_of(connection: Connection, task_ids: Collection[str]) -> Sequence[Row[Any]]:
+def attempts_of(connection: Connection, task_ids: Collection[str]) -> Sequence[Row]:
     """Return the attempts of these jobs, newest first; history is kept 7 days."""
     return connection.execute(
         sa.select(JobAttempt)
@@ -77,7 +76,7 @@ def attempts_of(connection: Connection, task_ids: Collection[str]) -> Sequence[R
     ).all()
 
 
-def job(connection: Connection, task_id: str | None) -> Row[Any] | None:
+def job(connection: Connection, task_id: str | None) -> Row | None:
     """Return a job that has not ended, or None."""
     columns = (Job.task_id, Job.state, Job.lane, Job.attempt, Job.run_at, Job.claimed_at, Job.enqueued_at)
     return connection.execute(sa.select(*columns).where(Job.task_id == task_id)).one_or_none() if task_id else None

@@ -1,4 +1,4 @@
-"""The overview's figures: huey.job and huey.job_attempt as they are now, letters, runs, consumers, materialized views."""
+"""The overview's figures: jobs now, attempts by time, letters, runs, consumers, materialized views."""
 
 from __future__ import annotations
 
@@ -64,11 +64,11 @@ class Totals:
 
 @dataclass(frozen=True)
 class Attempts:
-    """Attempts that ended since `start`, by lane, outcome and bar. An attempt that ended its job as done finished it."""
+    """Attempts that ended since `start`, by lane, outcome and bar; `done` and `dead` also ended their job."""
 
     start: datetime
     times: Sequence[datetime]
-    rows: Sequence[Row[Any]]
+    rows: Sequence[Row]
 
     def total(self, *outcomes: str, lane: str | None = None) -> int:
         """Return how many attempts had one of these outcomes."""
@@ -182,7 +182,7 @@ def runs_by_state(connection: Connection) -> Mapping[str, int]:
     return {row.status: row.n for row in connection.execute(grouped)}
 
 
-def consumers(connection: Connection, until: datetime) -> Sequence[Row[Any]]:
+def consumers(connection: Connection, until: datetime) -> Sequence[Row]:
     """Return consumers that did not stop and were heard of in the last hour, newest heartbeat first."""
     return connection.execute(
         sa.select(Consumer)

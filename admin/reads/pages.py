@@ -1,4 +1,4 @@
-"""Lists that page by key: the next page starts after the last row seen, however deep, and rows that come are not lost."""
+"""Lists that page by key: the next page starts after the last row seen, however deep it is."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ COUNT_CAP = 10_000
 class Page:
     """Rows of one page, and where the next one starts; None at the end."""
 
-    rows: Sequence[Row[Any]]
+    rows: Sequence[Row]
     next: After | None
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -30,6 +29,6 @@ def count(connection: Connection, status: str) -> int:
     return count_up_to(connection, sa.select(Run.id).where(*_matching(status)))
 
 
-def one(connection: Connection, run_id: UUID) -> Row[Any] | None:
+def one(connection: Connection, run_id: UUID) -> Row | None:
     """Return a run, or None when this scope has none of that id."""
     return connection.execute(sa.select(Run).where(Run.id == run_id)).one_or_none()

@@ -373,8 +373,6 @@ create materialized view mv_allocation_summary as
    group by 1, 2, 3;
 create unique index mv_allocation_summary_key on mv_allocation_summary (tenant_id, model_version, currency);
 
-alter materialized view mv_channel_performance owner to skeldir_maint;
-alter materialized view mv_allocation_summary owner to skeldir_maint;
 
 create view channel_performance with (security_barrier) as
   select * from mv_channel_performance where tenant_id = (select app.tenant());
@@ -382,10 +380,6 @@ create view allocation_summary with (security_barrier) as
   select * from mv_allocation_summary where tenant_id = (select app.tenant());
 create view all_allocation_summary with (security_barrier) as select * from mv_allocation_summary;
 create view all_channel_performance with (security_barrier) as select * from mv_channel_performance;
-alter view channel_performance owner to skeldir_maint;
-alter view allocation_summary owner to skeldir_maint;
-alter view all_allocation_summary owner to skeldir_maint;
-alter view all_channel_performance owner to skeldir_maint;
 grant select on channel_performance, allocation_summary to app_user, app_ro, console_tenant;
 grant select on all_allocation_summary, all_channel_performance to console_all;
 
@@ -399,9 +393,17 @@ begin
   execute format('refresh materialized view concurrently public.%I', view_name);
 end
 $$;
-alter function app.refresh_matview(text) owner to skeldir_maint;
 revoke execute on function app.refresh_matview(text) from public;
 grant execute on function app.refresh_matview(text) to app_user, app_rw;
+
+-- Last: from here on the migration role, which does not inherit skeldir_maint, has no say over them.
+alter materialized view mv_channel_performance owner to skeldir_maint;
+alter materialized view mv_allocation_summary owner to skeldir_maint;
+alter view channel_performance owner to skeldir_maint;
+alter view allocation_summary owner to skeldir_maint;
+alter view all_allocation_summary owner to skeldir_maint;
+alter view all_channel_performance owner to skeldir_maint;
+alter function app.refresh_matview(text) owner to skeldir_maint;
 """
 
 

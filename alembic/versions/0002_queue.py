@@ -141,8 +141,6 @@ comment on table huey.job_attempt is
 create table huey.job_attempt_default partition of huey.job_attempt default;
 create index job_attempt_task on huey.job_attempt (task_id);
 create index job_attempt_tenant on huey.job_attempt (tenant_id, ended_at desc, id desc);
-alter table huey.job_attempt owner to skeldir_maint;
-alter table huey.job_attempt_default owner to skeldir_maint;
 """
 
 # app_rw runs the queue for all tenants; everyone else sees and adds rows of the tenant of the transaction only.
@@ -206,9 +204,15 @@ begin
   return changed;
 end
 $$;
-alter function app.rotate_job_attempts(date, integer, integer) owner to skeldir_maint;
 revoke execute on function app.rotate_job_attempts(date, integer, integer) from public;
 grant execute on function app.rotate_job_attempts(date, integer, integer) to app_rw;
+"""
+
+# Last: the migration role does not inherit skeldir_maint, so from here on it has no say over them.
+OWNERS = """
+alter table huey.job_attempt owner to skeldir_maint;
+alter table huey.job_attempt_default owner to skeldir_maint;
+alter function app.rotate_job_attempts(date, integer, integer) owner to skeldir_maint;
 """
 
 
@@ -225,6 +229,7 @@ def upgrade() -> None:
     )
     op.execute(GRANTS)
     op.execute(ROTATE)
+    op.execute(OWNERS)
 
 
 def downgrade() -> None:

@@ -99,7 +99,7 @@ def ensure_embedded(data_dir: Path, tell: Say = say, version: int = 18) -> Serve
         cluster = connect(server.url(embedded.SUPERUSER, "postgres"), "embedded PostgreSQL")
         try:
             if not _exists(cluster, "select from pg_roles where rolname = %(name)s", OWNER):
-                _repeat(cluster, f"create role {OWNER} login createrole")
+                _repeat(cluster, f"create role {OWNER} login createrole noinherit")
             ensure_roles(cluster)
             _repeat(cluster, f"grant skeldir_maint to {OWNER}")
             if not _exists(cluster, "select from pg_database where datname = %(name)s", DATABASE):

@@ -14,6 +14,9 @@ from sqlalchemy.engine import Connection, Engine
 
 from skeldir_huey.db import urls
 
+# For this transaction only: a session SET would stay on the pooled connection, and leak through a pooler.
+SET_TENANT = "select set_config('app.current_tenant_id', %(tenant)s, true)"
+
 _engines: dict[str, Engine] = {}
 _lock = threading.Lock()
 
@@ -74,10 +77,7 @@ def enter(connection: Connection, tenant_id: UUID | None, role: str | None = Non
         role: a role of this login to SET LOCAL; None means the login itself.
     """
     connection.exec_driver_sql(f'set local role "{role}"' if role else "set local role none")
-    connection.exec_driver_sql(
-        "select set_config('app.current_tenant_id', %(tenant)s, true)",
-        {"tenant": str(tenant_id) if tenant_id else ""},
-    )
+    connection.exec_driver_sql(SET_TENANT, {"tenant": str(tenant_id) if tenant_id else ""})
 
 
 @contextmanager

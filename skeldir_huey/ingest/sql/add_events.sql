@@ -28,12 +28,12 @@ reach as (
 ),
 dirty as (
   insert into attribution_dirty_ranges (tenant_id, range_start, range_end, reason)
-  select %(tenant_id)s, lower(r.range), upper(r.range), 'ingest'
+  select %(tenant_id)s, lower(r.range), upper(r.range) + interval '1 microsecond', 'ingest'
     from (select unnest(range_agg(tstzrange(
                    a.occurred_at,
                    case when a.kind = 'touch' or reach.resets then a.occurred_at + reach.lookback
                         else a.occurred_at end,
-                   '[]') * tstzrange(null, null))) as range
+                   '[]'))) as range
             from added a cross join reach
            where a.kind in ('touch', 'conversion')) r
   returning 1
