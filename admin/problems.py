@@ -5,6 +5,7 @@ from __future__ import annotations
 import traceback
 from http import HTTPStatus
 from types import TracebackType
+from typing import Any
 
 from flask import Flask, render_template, request
 from flask_wtf.csrf import CSRFError
@@ -56,9 +57,9 @@ def install(app: Flask) -> None:
         return problem(409, str(error))
 
     @app.errorhandler(HTTPException)
-    def http_error(error: HTTPException) -> Response:
+    def http_error(error: HTTPException) -> Any:
         if error.response is not None:
-            return Response.force_type(error.response)
+            return error.response
         own_words = error.description if error.description != type(error).description else None
         return problem(error.code or 500, own_words if (error.code or 500) in (400, 403, 409, 429) else None)
 

@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from skeldir_huey.queue.instance import huey
-from skeldir_huey.tasks import attribution, housekeeping, reports  # noqa: F401
+from skeldir_huey.tasks import attribution, housekeeping, maintenance, reports  # noqa: F401
 
 __all__ = ["huey"]

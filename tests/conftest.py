@@ -207,3 +207,9 @@ def json_log() -> Iterator[JsonLog]:
     yield made
     root.handlers[:], level, huey.handlers[:], huey.level, huey.propagate = before
     root.setLevel(level)
+
+
+@pytest.fixture
+def template(cluster: Cluster) -> Database:
+    """The migrated template itself, for tests that read it or roll back; close every connection to it."""
+    return cluster.database(TEMPLATE)

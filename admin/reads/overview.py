@@ -150,21 +150,22 @@ def run_times(connection: Connection, span: Span, until: datetime) -> RunTimes:
     bucket = _bucket(span)
     ran = sa.and_(JobAttempt.ended_at >= start, JobAttempt.ended_at <= until, JobAttempt.run_ms.is_not(None))
     quantiles = [
-        (sa.func.percentile_cont(share).within_group(JobAttempt.run_ms) / 1000).label(name)
+        sa.func.percentile_cont(share).within_group(JobAttempt.run_ms).label(name)
         for name, share in (("p50", 0.5), ("p95", 0.95))
     ]
+    # The empty grouping set is all attempts together; its bucket is null.
     rows = connection.execute(
-        sa.select(bucket, sa.func.grouping(sa.text("1")).label("is_total"), *quantiles)
+        sa.select(bucket, *quantiles)
         .where(ran)
         .group_by(sa.func.grouping_sets(sa.tuple_(sa.text("1")), sa.text("()")))
     ).all()
-    total = next((row for row in rows if row.is_total), None)
-    by_time = {row.bucket: row for row in rows if not row.is_total}
+    by_time = {row.bucket: (row.p50 / 1000, row.p95 / 1000) for row in rows if row.p50 is not None}
+    p50_all, p95_all = by_time.get(None, (None, None))
     return RunTimes(
-        p50=[round(by_time[at].p50, 3) if at in by_time else None for at in times],
-        p95=[round(by_time[at].p95, 3) if at in by_time else None for at in times],
-        p50_all=total.p50 if total else None,
-        p95_all=total.p95 if total else None,
+        p50=[round(by_time[at][0], 3) if at in by_time else None for at in times],
+        p95=[round(by_time[at][1], 3) if at in by_time else None for at in times],
+        p50_all=p50_all,
+        p95_all=p95_all,
     )
 
 

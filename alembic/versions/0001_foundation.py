@@ -336,7 +336,7 @@ grant insert on event_kinds, attribution_models to app_user;
 grant insert, update on attribution_published to app_user;
 grant insert, update on attribution_recompute_jobs to app_user, console_tenant;
 grant insert, update, delete on attribution_allocations to app_user;
-grant insert, update on worker_failed_jobs to app_user;
+grant insert, update, delete on worker_failed_jobs to app_user;
 grant update (status, remediation_notes, resolved_at, replayed_as, retry_count, last_retry_at)
   on worker_failed_jobs to console_tenant;
 

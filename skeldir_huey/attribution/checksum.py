@@ -34,8 +34,7 @@ def checksum(connection: Connection, values: dict[str, Any]) -> bytes:
         values: tenant_id, model_version, window_start, window_end.
     """
     sink = _Hash()
-    raw = connection.connection.dbapi_connection
-    assert raw is not None
+    raw: Any = connection.connection.dbapi_connection
     with raw.cursor() as cursor:
         select = cursor.mogrify(sql("attribution", "checksum"), values).decode()
         cursor.copy_expert(f"copy ({select}) to stdout", sink)

@@ -47,7 +47,9 @@ def identify(tenant_id: object, window_start: object, window_end: object, model_
     start = parse_instant(window_start, "window_start")
     end = parse_instant(window_end, "window_end")
     if start >= end:
-        raise InputError("window_end", f"must be after window_start: {end.isoformat()} is not after {start.isoformat()}")
+        raise InputError(
+            "window_end", f"must be after window_start: {end.isoformat()} is not after {start.isoformat()}"
+        )
     if not isinstance(model_version, str):
         raise InputError("model_version", f"expected name@version, got {model_version!r}")
     return Identity(tenant, start, end, model_version)
@@ -115,6 +117,12 @@ def is_active(connection: Connection, tenant_id: UUID, model_version: str) -> bo
     """Return whether a run of this version is pending or running."""
     values = {"tenant_id": tenant_id, "model_version": model_version}
     return bool(rows(connection, sql("attribution", "active_run"), values)[0]["active"])
+
+
+def was_ever_asked(connection: Connection, tenant_id: UUID, model_version: str) -> bool:
+    """Return whether there is any run of this version."""
+    values = {"tenant_id": tenant_id, "model_version": model_version}
+    return bool(rows(connection, sql("attribution", "any_run"), values)[0]["known"])
 
 
 def _run(row: dict[str, Any]) -> Run:

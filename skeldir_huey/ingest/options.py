@@ -100,7 +100,9 @@ def make_options(
     return Options(dict(columns), dict(labels), timezone, revenue_column, cents, currency)
 
 
-def _check_money(columns: Mapping[str, str], cents: int | None, revenue_column: str | None, currency: str | None) -> None:
+def _check_money(
+    columns: Mapping[str, str], cents: int | None, revenue_column: str | None, currency: str | None
+) -> None:
     given = revenue_column is not None or cents is not None
     if revenue_column is not None and cents is not None:
         raise InputError("--revenue", "given together with --set revenue_cents: give one of the two")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -81,25 +81,42 @@ class _Lines:
         return Row(self.first, None, "".join(self.taken)[:_SHOWN], self.size, problem)
 
 
-def open_rows(path: Path, form: str | None = None) -> tuple[Iterator[Row], list[str]]:
-    """Return the rows of a file, read as they are asked for, and its column names.
+class Source:
+    """An open file of rows. A context manager, which closes it.
 
     Args:
+        path: a CSV or JSON lines file.
         form: csv or jsonl; None means what the name ends with, else what the first byte looks like.
+
+    Attributes:
+        rows: read as they are asked for.
+        columns: the names in the first line, or in the first object.
 
     Raises:
         InputError: there is no such file, or it has no columns or no rows.
     """
-    try:
-        file = path.open("rb")
-    except OSError as error:
-        raise InputError("FILE", f"cannot open {path}: {error.strerror}") from None
-    if form is None:
-        first = file.peek(64).lstrip()[:1]  # type: ignore[attr-defined]
-        suffixes = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
-        form = suffixes.get(path.suffix.lower(), "jsonl" if first == b"{" else "csv")
-    reader: Callable[[_Lines], tuple[Iterator[Row], list[str]]] = _read_csv if form == "csv" else _read_json
-    return reader(_Lines(file))
+
+    def __init__(self, path: Path, form: str | None = None) -> None:
+        try:
+            self._file = path.open("rb")
+            self.size = path.stat().st_size
+        except OSError as error:
+            raise InputError("FILE", f"cannot open {path}: {error.strerror}") from None
+        try:
+            first = self._file.peek(64).lstrip()[:1]
+            suffixes = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
+            self.form = form or suffixes.get(path.suffix.lower(), "jsonl" if first == b"{" else "csv")
+            read = _read_csv if self.form == "csv" else _read_json
+            self.rows, self.columns = read(_Lines(self._file))
+        except BaseException:
+            self._file.close()
+            raise
+
+    def __enter__(self) -> Source:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._file.close()
 
 
 def _read_csv(lines: _Lines) -> tuple[Iterator[Row], list[str]]:

@@ -137,5 +137,10 @@ def fresh_message(message: bytes, task_id: str) -> bytes:
         return message
 
 
+def delete_settled(connection: Connection, keep_days: int) -> int:
+    """Delete a batch of letters that were resolved or abandoned more than `keep_days` days ago; returns how many."""
+    return connection.exec_driver_sql(statement("letter_expire"), {"keep_days": keep_days}).rowcount
+
+
 def _json(value: Any) -> str:
     return json.dumps(redact(encode(value)), ensure_ascii=False)

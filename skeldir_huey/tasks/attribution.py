@@ -49,7 +49,7 @@ def recompute_window(
     job = current_job.get()
     with transaction(commit=True) as connection:
         store.read_version(connection, tenant_id, model_version)
-        run = runs.start(connection, identity, job and job.task_id, job and job.correlation_id)
+        run = runs.start(connection, identity, job.task_id if job else None, job.correlation_id if job else None)
     log.info("run_started", run_id=str(run.id), model_version=model_version)
     if fail and settings().test_tasks:
         raise RuntimeError("attribution recompute failure requested")
@@ -94,9 +94,7 @@ def schedule_recompute_window(
     identity = runs.identify(tenant_id, window_start, window_end, model_version)
     if fail and not settings().test_tasks:
         raise InputError("fail", "a run fails on request only where SKELDIR_TEST_TASKS=1")
-    parent = current_job.get()
-    inherited = (parent and parent.correlation_id) or uuid.uuid4()
-    correlation = inherited if correlation_id is None else parse_uuid(correlation_id, "correlation_id")
+    correlation = _correlation() if correlation_id is None else parse_uuid(correlation_id, "correlation_id")
     task = recompute_window.s(
         tenant_id=identity.tenant_id,
         window_start=identity.window_start.isoformat(),
@@ -114,6 +112,12 @@ def schedule_recompute_window(
         return runs.assign(connection, identity.tenant_id, run.id, task_id)
 
 
+def _correlation() -> UUID:
+    parent = current_job.get()
+    inherited = parent.correlation_id if parent is not None else None
+    return inherited or uuid.uuid4()
+
+
 @periodic(crontab(), name="skeldir.attribution.recompute_dirty", lane="attribution")
 def recompute_dirty() -> None:
     """Ask for a run of the oldest dirty window of each tenant that has no run of its published version under way."""
@@ -123,9 +127,7 @@ def recompute_dirty() -> None:
         with engine.transaction(tenant_id) as connection:
             window = dirty.next_window(connection, tenant_id)
         if window is not None:
-            run = schedule_recompute_window(
-                tenant_id, window.window_start, window.window_end, window.model_version
-            )
+            run = schedule_recompute_window(tenant_id, window.window_start, window.window_end, window.model_version)
             log.info("dirty_window_scheduled", tenant_id=str(tenant_id), run_id=str(run.id))
 
 

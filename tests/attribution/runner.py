@@ -27,7 +27,11 @@ def make_version(tenant_id: UUID, name: str, version: str = "1.0.0", *, publish:
 
 
 def run_window(
-    tenant_id: UUID, model_version: str, start: datetime = DAY, end: datetime = NEXT_DAY, correlation_id: UUID | None = None
+    tenant_id: UUID,
+    model_version: str,
+    start: datetime = DAY,
+    end: datetime = NEXT_DAY,
+    correlation_id: UUID | None = None,
 ) -> Run:
     """Execute a run once, as its job does: running is committed first, the rest is one transaction."""
     identity = runs.identify(tenant_id, start, end, model_version)

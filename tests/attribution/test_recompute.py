@@ -135,7 +135,12 @@ def test_sum_triggers_refuse_a_lost_cent(database: Database) -> None:
 def test_dirty_ranges_go_with_a_run_of_the_published_version_that_covers_them(database: Database) -> None:
     tenant_id = make_tenant(database)
     hour = timedelta(hours=1)
-    for start, end in ((DAY, DAY + hour), (DAY + hour, NEXT_DAY), (DAY - hour, DAY + hour), (NEXT_DAY, NEXT_DAY + hour)):
+    for start, end in (
+        (DAY, DAY + hour),
+        (DAY + hour, NEXT_DAY),
+        (DAY - hour, DAY + hour),
+        (NEXT_DAY, NEXT_DAY + hour),
+    ):
         database.query(
             "insert into attribution_dirty_ranges (tenant_id, range_start, range_end, reason) values (%s, %s, %s, 'x')",
             (str(tenant_id), start, end),
@@ -243,7 +248,10 @@ def test_versions_are_immutable_and_known(database: Database) -> None:
     make_version(tenant_id, "linear", lookback_s=3600)
     with pytest.raises(Conflict, match="never changes"):
         make_version(tenant_id, "linear", lookback_s=7200)
-    with pytest.raises(InputError, match=r"this tenant has: linear@1\.0\.0") as refused, transaction(tenant_id) as connection:
+    with (
+        pytest.raises(InputError, match=r"this tenant has: linear@1\.0\.0") as refused,
+        transaction(tenant_id) as connection,
+    ):
         store.publish(connection, tenant_id, "linear@2.0.0")
     assert refused.value.field == "model_version"
     with pytest.raises(InputError, match="unknown channel 'smoke'"):

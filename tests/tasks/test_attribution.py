@@ -43,11 +43,11 @@ def jobs(database: Database) -> list[str]:
     return [row[0] for row in database.query("select task_name from huey.job order by id")]
 
 
-def test_scheduled_run_is_executed_and_refreshes_the_reports(
-    database: Database, tenant: UUID, run_all: RunAll
-) -> None:
+def test_scheduled_run_is_executed_and_refreshes_the_reports(database: Database, tenant: UUID, run_all: RunAll) -> None:
     correlation_id = uuid4()
-    run = schedule_recompute_window(tenant, "2025-06-01T02:00:00+02:00", "2025-06-02T00:00:00Z", VERSION, correlation_id)
+    run = schedule_recompute_window(
+        tenant, "2025-06-01T02:00:00+02:00", "2025-06-02T00:00:00Z", VERSION, correlation_id
+    )
     assert (run.status, run.window_start, run.last_correlation_id) == ("pending", DAY, correlation_id)
     assert jobs(database) == ["skeldir.attribution.recompute_window"]
     job = database.query("select task_id, tenant_id, correlation_id, lane from huey.job")

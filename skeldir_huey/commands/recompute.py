@@ -1,0 +1,86 @@
+"""Ask for a run: tenant, window, model version; wait for its end on demand."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+
+from tqdm import tqdm
+
+from skeldir_huey import main as registered
+from skeldir_huey.attribution import runs, store
+from skeldir_huey.attribution.types import Run
+from skeldir_huey.db import urls
+from skeldir_huey.db.engine import transaction
+from skeldir_huey.errors import InputError, SkeldirError
+from skeldir_huey.ingest.tenants import find_tenant
+from skeldir_huey.parsers import seconds
+from skeldir_huey.tasks.attribution import schedule_recompute_window
+
+__all__ = ["add_arguments", "registered", "run"]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--tenant", required=True, metavar="NAME")
+    parser.add_argument(
+        "--start", required=True, metavar="TIME", help="first conversion time, such as 2025-06-01T00:00Z"
+    )
+    parser.add_argument("--end", required=True, metavar="TIME", help="end of the window, itself not in it")
+    parser.add_argument("--model", metavar="NAME@VERSION", help="default: the version that the tenant has published")
+    parser.add_argument("--wait", action="store_true", help="wait for the end of the run")
+    parser.add_argument("--timeout", default="300", metavar="SECONDS", help="how long --wait waits, default 300")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Schedule the run and print it; with --wait, print how it ended.
+
+    Raises:
+        InputError: an option is wrong; nothing was written.
+        SkeldirError: the run failed, or did not end in time.
+    """
+    try:
+        timeout_s = seconds(0.1, 86_400)(args.timeout)
+    except ValueError as error:
+        raise InputError("--timeout", str(error)) from None
+    urls.check_ready("worker")
+    tenant = find_tenant(args.tenant, "--tenant")
+    model = args.model
+    if model is None:
+        with transaction(tenant.id, read_only=True) as connection:
+            model = store.published_version(connection, tenant.id)
+        if model is None:
+            raise InputError("--model", f"{tenant.name} has published no version; name one")
+    asked = schedule_recompute_window(tenant.id, args.start, args.end, model)
+    window = f"{asked.window_start:%Y-%m-%d %H:%M}–{asked.window_end:%Y-%m-%d %H:%M} UTC"
+    print(f"run {asked.id} of {tenant.name}, {window}, {asked.model_version}: {asked.status}")
+    if args.wait:
+        _print_end(_wait(asked, timeout_s))
+    return 0
+
+
+def _wait(asked: Run, timeout_s: float) -> Run:
+    deadline = time.monotonic() + timeout_s
+    with tqdm(desc="waiting", bar_format="{desc} {elapsed}", disable=None, file=sys.stderr, leave=False) as bar:
+        while True:
+            with transaction(asked.tenant_id, read_only=True) as connection:
+                now = runs.read(connection, asked.tenant_id, asked.id)
+            if now.status in ("succeeded", "failed"):
+                return now
+            if time.monotonic() > deadline:
+                raise SkeldirError(
+                    f"run {asked.id} is still {now.status} after {timeout_s:g} s; is a worker up? Start one with "
+                    "`make run` or `huey_consumer skeldir_huey.main.huey`; the job stays and will be done"
+                )
+            time.sleep(0.1)
+            bar.update()
+
+
+def _print_end(ended: Run) -> None:
+    if ended.status == "failed":
+        raise SkeldirError(f"run {ended.id} failed: {ended.error_message}; its dead letter can be replayed")
+    assert ended.checksum is not None
+    print(
+        f"succeeded, execution {ended.run_count}: {ended.conversion_count:,} conversions, "
+        f"{ended.allocation_count:,} allocations, {ended.changed_count:,} rows changed, sha256 {ended.checksum.hex()}"
+    )

@@ -1,0 +1,23 @@
+"""Names of tasks are stored with jobs: they, and their lanes, are a promise across deploys."""
+
+from __future__ import annotations
+
+from skeldir_huey.main import huey
+
+STABLE = {
+    "skeldir.housekeeping.ping": "housekeeping",
+    "skeldir.attribution.recompute_window": "attribution",
+    "skeldir.attribution.recompute_dirty": "attribution",
+    "skeldir.reports.refresh_all": "maintenance",
+    "skeldir.maintenance.scan_pii": "maintenance",
+    "skeldir.maintenance.enforce_retention": "maintenance",
+}
+
+
+def test_names_and_lanes_are_stable() -> None:
+    registered = {
+        name: kind.lane
+        for name, kind in huey._registry._registry.items()
+        if name.startswith("skeldir.") and not name.startswith("skeldir.demo.")
+    }
+    assert registered == STABLE
