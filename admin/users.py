@@ -111,6 +111,11 @@ def tenant_named(name: str) -> UUID:
     return tenant_id
 
 
+def hash_password(password: str) -> str:
+    """Return the argon2id hash of a password, as Flask-Security reads it."""
+    return _hasher.hash(password)
+
+
 def verify(hashed: str, password: str) -> bool:
     """Return whether a password belongs to a hash."""
     try:
@@ -148,7 +153,7 @@ def _replace_password(connection: Connection, user_id: UUID, password: str) -> N
     connection.execute(
         sa.update(ConsoleUser)
         .where(ConsoleUser.id == user_id)
-        .values(password=_hasher.hash(password), active=True, fs_uniquifier=uuid4().hex)
+        .values(password=hash_password(password), active=True, fs_uniquifier=uuid4().hex)
     )
 
 
@@ -161,7 +166,7 @@ def _find(connection: Connection, email: str) -> sa.Row | None:
 
 
 def _insert(connection: Connection, email: str, password: str) -> UUID:
-    row = {"id": uuid4(), "email": email, "password": _hasher.hash(password), "fs_uniquifier": uuid4().hex}
+    row = {"id": uuid4(), "email": email, "password": hash_password(password), "fs_uniquifier": uuid4().hex}
     made: UUID = connection.execute(sa.insert(ConsoleUser).values(row).returning(ConsoleUser.id)).scalar_one()
     return made
 

@@ -10,13 +10,13 @@ import os
 import shutil
 import socket
 from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 from alembic import command
 from alembic.config import Config
-from psycopg2.extensions import connection as Connection
 
 from skeldir_huey import config, log
 from skeldir_huey.db import engine
@@ -122,29 +122,31 @@ def cluster() -> Iterator[Cluster]:
         made.remove()
 
 
-@pytest.fixture(scope="session")
-def _admin(cluster: Cluster) -> Iterator[Connection]:
-    connection = cluster.database("postgres").connect(autocommit=True)
-    yield connection
-    connection.close()
+@contextmanager
+def copy_of_template(cluster: Cluster) -> Iterator[Database]:
+    """A fresh copy of the migrated database, dropped at the end whoever is still connected."""
+    made = cluster.database(f"test_{next(_numbers)}")
+    admin = cluster.database("postgres").connect(autocommit=True)
+    try:
+        with admin.cursor() as cursor:
+            cursor.execute(f"create database {made.name} template {TEMPLATE} owner skeldir_owner")
+        yield made
+        with admin.cursor() as cursor:
+            cursor.execute(f"drop database {made.name} with (force)")
+    finally:
+        admin.close()
 
 
 @pytest.fixture
-def database(
-    cluster: Cluster, _admin: Connection, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> Iterator[Database]:
+def database(cluster: Cluster, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Database]:
     """A fresh copy of the migrated database; settings and engines of this process point at it."""
-    made = cluster.database(f"test_{next(_numbers)}")
-    with _admin.cursor() as cursor:
-        cursor.execute(f"create database {made.name} template {TEMPLATE} owner skeldir_owner")
-    monkeypatch.setenv("SKELDIR_DATA_DIR", str(tmp_path / "data"))
-    point_at(made, monkeypatch)
-    yield made
-    engine.dispose()
-    monkeypatch.undo()
-    config.settings.cache_clear()
-    with _admin.cursor() as cursor:
-        cursor.execute(f"drop database {made.name} with (force)")
+    with copy_of_template(cluster) as made:
+        monkeypatch.setenv("SKELDIR_DATA_DIR", str(tmp_path / "data"))
+        point_at(made, monkeypatch)
+        yield made
+        engine.dispose()
+        monkeypatch.undo()
+        config.settings.cache_clear()
 
 
 @pytest.fixture

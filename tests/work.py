@@ -147,6 +147,20 @@ def add(left: int, right: int) -> int:
     return left + right
 
 
+@tenant_task(name="test.fails_while_broken", lane="ingest")
+def fails_while_broken(marker: str, *, tenant_id: UUID) -> None:
+    """Fail as long as the table test_broken is there, then have an effect."""
+    with transaction() as connection:
+        if connection.exec_driver_sql("select to_regclass('test_broken')").scalar_one():
+            raise RuntimeError("broken until it is mended")
+        _insert(connection, tenant_id, marker)
+
+
+@tenant_task(name="test.fails_with", lane="ingest")
+def fails_with(value: Any, *, tenant_id: UUID, password: str) -> None:
+    raise ValueError(f"refused with password={password}")
+
+
 @task(name="test.total", lane="ingest")
 def total(values: list[int]) -> int:
     return sum(values)

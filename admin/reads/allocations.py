@@ -75,8 +75,9 @@ def by_channel(connection: Connection, model_version: str) -> list[CurrencyTable
         .order_by(Allocation.currency, sa.text("cents desc"), Allocation.channel_code)
     ).all()
     allocated = (
-        sa.select(Allocation.event_id.distinct().label("event_id"))
+        sa.select(Allocation.event_id)
         .where(Allocation.model_version == model_version)
+        .distinct()
         .subquery()
     )
     revenue = {

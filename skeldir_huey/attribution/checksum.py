@@ -27,8 +27,8 @@ def checksum(connection: Connection, values: dict[str, Any]) -> bytes:
     """Return the SHA-256 of the allocations of a window.
 
     One line per allocation, each ended by a newline: tenant, event, version, channel, ratio, cents, currency and
-    is_fallback joined by |, in the order of event and channel (C collation). Streamed by one COPY, so memory stays flat;
-    `psql -At` with the same select, piped to sha256sum, gives the same.
+    is_fallback joined by |, in the order of event and channel (C collation). Streamed by one COPY, so memory stays
+    flat; `psql -At` with the same select, piped to sha256sum, gives the same.
 
     Args:
         values: tenant_id, model_version, window_start, window_end.

@@ -88,9 +88,8 @@ def _print(name: str, tenant: str, report: Report) -> None:
     )
     if report.unmapped:
         listed = ", ".join(f"{label or '(empty)'} ({count:,})" for label, count in report.unmapped.items())
-        print(
-            f"channels that --channels does not name became unknown, {sum(report.unmapped.values()):,} rows: {listed}"
-        )
+        total = sum(report.unmapped.values())
+        print(f"channels that --channels does not name became unknown, {total:,} rows: {listed}")
     if report.refused_count:
         print(
             f"refused rows are kept in dead_events, {report.kept_count:,} of them new; the first: {report.first_refused}"

@@ -52,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
         if model is None:
             raise InputError("--model", f"{tenant.name} has published no version; name one")
     asked = schedule_recompute_window(tenant.id, args.start, args.end, model)
-    window = f"{asked.window_start:%Y-%m-%d %H:%M}–{asked.window_end:%Y-%m-%d %H:%M} UTC"
+    window = f"{asked.window_start:%Y-%m-%d %H:%M} to {asked.window_end:%Y-%m-%d %H:%M} UTC"
     print(f"run {asked.id} of {tenant.name}, {window}, {asked.model_version}: {asked.status}")
     if args.wait:
         _print_end(_wait(asked, timeout_s))

@@ -276,6 +276,7 @@ class SkeldirHuey(Huey):
         elif not self._before(task):
             outcome, after = self._not_run(task, states.CANCELLED, "cancelled before it began"), [S.SIGNAL_CANCELED]
         else:
+            log.debug("job_started", attempt=job.claim.attempt if job.claim else 1)
             self._emit(S.SIGNAL_EXECUTING, task)
             value, outcome, after = self._run(job, task)
             if outcome.kind == states.DONE and self._settle_with_others(job, task, outcome):
@@ -479,7 +480,16 @@ class SkeldirHuey(Huey):
         return True
 
     def announce(self, success: Success) -> None:
-        """Tell Huey's receivers of a success that was settled with others."""
+        """Log a success that was settled with others, and tell Huey's receivers."""
+        claim = success.claim
+        log.info(
+            "job_done",
+            task_name=claim.task_name,
+            task_id=claim.task_id,
+            tenant_id=claim.tenant_id and str(claim.tenant_id),
+            correlation_id=claim.correlation_id and str(claim.correlation_id),
+            run_ms=round(success.run_ms, 3),
+        )
         self._emit(S.SIGNAL_COMPLETE, success.task)
 
     def _settle(self, job: Job, task: Task, outcome: Outcome, after: list[str]) -> None:
@@ -499,7 +509,11 @@ class SkeldirHuey(Huey):
             # On any doubt nothing is acknowledged: the sweep finds the claim and gives it back.
             log.exception("settlement_failed")
             return
-        if outcome.kind == states.DEAD:
+        if outcome.kind == states.DONE:
+            log.info("job_done", run_ms=round(outcome.run_ms or 0.0, 3))
+        elif outcome.kind == states.CANCELLED:
+            log.warning("job_cancelled", error=str(outcome.error))
+        elif outcome.kind == states.DEAD:
             log.error("job_dead", error_type=outcome.error_type, error=str(outcome.error) if outcome.error else None)
         for signal in after:
             self._emit(signal, task)

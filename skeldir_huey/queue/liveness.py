@@ -174,12 +174,14 @@ class Liveness(threading.Thread):
         # Read first, asked second: a claim is known to the desk before its row can be seen.
         lost = [(job_id, token) for job_id, token in rows if not self._desk.is_mine(job_id, token)]
         if lost:
-            log.warning("claims_released", count=len(lost))
-            self._execute(
+            # Most of these ended between the two questions, and their token matches nothing any more.
+            released = self._execute(
                 self._connection,
                 statement("release"),
                 {"ids": [job_id for job_id, _ in lost], "tokens": [token for _, token in lost]},
             )
+            if released:
+                log.warning("claims_released", count=len(released))
         long = self._desk.running_longer_than(STARTED_AFTER_S)
         if long:
             self._execute(

@@ -178,7 +178,9 @@ def test_allocations_add_up_to_the_revenue(world: World, client_of: Client) -> N
 
 def test_a_cent_too_few_is_shown_in_red(world: World, client_of: Client) -> None:
     world.database.query("alter table attribution_allocations disable trigger user")
-    world.database.query("update attribution_allocations set allocated_revenue_cents = 6666 where channel_code = 'email'")
+    world.database.query(
+        "update attribution_allocations set allocated_revenue_cents = 6666 where channel_code = 'email'"
+    )
     path = f"?tenant={world.a.tenant_id}"
     client = client_of(world.admin)
     assert "differs by -0.01" in page(client, f"/admin/allocations/{path}")

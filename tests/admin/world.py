@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from dataclasses import dataclass
 from typing import Any
@@ -17,13 +18,13 @@ from tests.factories import make_event, make_letter, make_model, make_tenant
 PASSWORD = "correct horse battery staple"
 MODEL = "linear@1.0.0"
 
-TRACEBACK = '''Traceback (most recent call last):
+TRACEBACK = """Traceback (most recent call last):
   File "/srv/app/skeldir_huey/tasks/attribution.py", line 214, in recompute_window
     allocate(connection, window)
   File "/usr/lib/python3.11/site-packages/sqlalchemy/engine/base.py", line 1967, in _exec_single_context
     self.dialect.do_execute(
 TimeoutError: canceling statement due to statement timeout after 30 s (window 11968)
-'''
+"""
 
 
 @dataclass
@@ -60,14 +61,33 @@ class World:
 def make_world(database: Database) -> World:
     """Fill a fresh database."""
     world = World(database, make_side(database, "acme"), make_side(database, "bolt"), make_letter(database, None))
-    users.create_user(world.admin, PASSWORD, "admin")
-    users.create_user(world.operator_a, PASSWORD, "operator", "acme")
-    users.create_user(world.viewer_a, PASSWORD, "viewer", "acme")
-    users.create_user(world.nobody, PASSWORD, "viewer", "acme")
-    database.query(
-        "delete from console_grant where user_id = (select id from console_user where email = %s)", (world.nobody,)
-    )
+    for email, role, tenant in (
+        (world.admin, "admin", None),
+        (world.operator_a, "operator", "acme"),
+        (world.viewer_a, "viewer", "acme"),
+        (world.nobody, None, None),
+    ):
+        add_user(database, email, role, tenant)
     return world
+
+
+@functools.cache
+def _hash() -> str:
+    return users.hash_password(PASSWORD)  # slow on purpose, so once for all tests
+
+
+def add_user(database: Database, email: str, role: str | None, tenant: str | None = None) -> None:
+    """Insert an account with the password of all tests, and a grant when a role is given."""
+    user_id = str(uuid4())
+    database.query(
+        "insert into console_user (id, email, password, fs_uniquifier) values (%s, %s, %s, %s)",
+        (user_id, email, _hash(), user_id),
+    )
+    if role:
+        database.query(
+            "insert into console_grant (user_id, role, tenant_id) values (%s, %s, (select id from tenants where name = %s))",
+            (user_id, role, tenant),
+        )
 
 
 def make_side(database: Database, name: str) -> Side:

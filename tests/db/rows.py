@@ -1,0 +1,94 @@
+"""A complete row for every table that has a tenant, so that probes can try to add it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+from uuid import UUID, uuid4
+
+from tests.cluster import Database
+from tests.factories import make_event, make_letter, make_model, make_tenant
+
+# Every table with a tenant, and the column that says whose a row is.
+TENANT_COLUMN = {
+    "tenants": "id",
+    "event_kinds": "tenant_id",
+    "attribution_events": "tenant_id",
+    "dead_events": "tenant_id",
+    "attribution_dirty_ranges": "tenant_id",
+    "attribution_models": "tenant_id",
+    "attribution_published": "tenant_id",
+    "attribution_recompute_jobs": "tenant_id",
+    "attribution_allocations": "tenant_id",
+    "worker_failed_jobs": "tenant_id",
+    "huey.job": "tenant_id",
+    "huey.job_attempt": "tenant_id",
+    "console_grant": "tenant_id",
+    "console_audit": "tenant_id",
+}
+NULLABLE = ("worker_failed_jobs", "huey.job", "huey.job_attempt", "console_grant", "console_audit")
+
+_STORED = """
+select a.attname from pg_attribute a
+ where a.attrelid = %(table)s::regclass and a.attnum > 0 and not a.attisdropped and a.attidentity = ''
+"""
+
+
+def fill(database: Database, name: str) -> UUID:
+    """Make a tenant with at least one row in every table, as superuser."""
+    tenant_id = make_tenant(database, name)
+    make_model(database, tenant_id, published=True)
+    event_id = make_event(database, tenant_id, cents=10_000)
+    make_letter(database, tenant_id)
+    with_tenant = {"tenant": str(tenant_id), "event": str(event_id), "name": name}
+    for statement in (
+        "insert into dead_events (tenant_id, source, idempotency_key, payload, error_type, error_message)"
+        " values (%(tenant)s, 'file', '\\x01', '{}', 'permanent', 'bad')",
+        "insert into attribution_dirty_ranges (tenant_id, range_start, range_end, reason)"
+        " values (%(tenant)s, '2025-06-01Z', '2025-06-02Z', 'import')",
+        "insert into attribution_recompute_jobs (tenant_id, window_start, window_end, model_version)"
+        " values (%(tenant)s, '2025-06-01Z', '2025-06-02Z', 'even_split@1.0.0')",
+        "insert into attribution_allocations values (%(tenant)s, %(event)s, 'even_split@1.0.0', 'direct', 1, 10000,"
+        " 'USD', false, 'even_split', gen_random_uuid(), '2025-06-01Z')",
+        "insert into huey.job (task_id, lane, task_name, tenant_id, message, state)"
+        " values (%(name)s, 'ingest', 'skeldir.housekeeping.ping', %(tenant)s, '{}', 'waiting')",
+        "insert into huey.job_attempt (task_id, task_name, lane, tenant_id, attempt, outcome, ended, enqueued_at)"
+        " values (%(name)s, 'skeldir.housekeeping.ping', 'ingest', %(tenant)s, 1, 'done', true, now())",
+        "insert into console_user (email, password, fs_uniquifier) values (%(name)s, 'x', %(name)s)",
+        "insert into console_grant (user_id, tenant_id, role)"
+        " select id, %(tenant)s, 'viewer' from console_user where email = %(name)s",
+        "insert into console_audit (tenant_id, actor, action, target_type, target_id, result)"
+        " values (%(tenant)s, 'ann', 'replay', 'letter', '1', 'ok')",
+    ):
+        database.query(statement, with_tenant)
+    return tenant_id
+
+
+def existing(database: Database, table: str, tenant_id: UUID) -> dict[str, Any]:
+    """Return a stored row of this tenant, ready to be inserted once more."""
+    statement = f"select to_jsonb(t) from {table} t where {TENANT_COLUMN[table]} = %(tenant)s limit 1"
+    row = database.value(statement, {"tenant": str(tenant_id)})
+    columns = [name for (name,) in database.query(_STORED, {"table": table})]
+    return {name: json.dumps(row[name]) if isinstance(row[name], dict | list) else row[name] for name in columns}
+
+
+def another(database: Database, table: str, tenant_id: UUID) -> dict[str, Any]:
+    """Return a row of this tenant that is not stored yet and breaks no key."""
+    row = existing(database, table, tenant_id)
+    changes: dict[str, dict[str, Any]] = {
+        "tenants": {"id": str(uuid4()), "name": f"n{uuid4().hex[:8]}"},
+        "event_kinds": {"event_type": "download"},
+        "attribution_events": {"idempotency_key": f"\\x{uuid4().hex}"},
+        "dead_events": {"idempotency_key": f"\\x{uuid4().hex}"},
+        "attribution_models": {"model_version": "linear@2.0.0", "name": "linear", "version": "2.0.0"},
+        "attribution_recompute_jobs": {"window_start": "2025-05-01Z"},
+        "attribution_allocations": {"model_version": "linear@2.0.0"},
+        "worker_failed_jobs": {"task_id": str(uuid4())},
+        "huey.job": {"task_id": str(uuid4())},
+    }
+    if "id" in row and table != "tenants":
+        row["id"] = str(uuid4())
+    if table == "console_grant":
+        statement = "insert into console_user (email, password, fs_uniquifier) values (%(n)s, 'x', %(n)s) returning id"
+        row["user_id"] = str(database.value(statement, {"n": uuid4().hex}))
+    return row | changes.get(table, {})
