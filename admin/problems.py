@@ -7,7 +7,7 @@ from http import HTTPStatus
 from types import TracebackType
 from typing import Any
 
-from flask import Flask, render_template, request
+from flask import Flask, current_app, request
 from flask_wtf.csrf import CSRFError
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response
@@ -81,8 +81,8 @@ def problem(status: int, detail: str | None = None) -> Response:
     if request.routing_exception is not None and status == 400:
         # A foreign Host: nothing about this request may be used to build links.
         return Response(f"{title}. {detail}\n", status, mimetype="text/plain")
-    page = render_template(
-        "console/problem.html",
+    # Not render_template: context processors of the extensions ask the database who is signed in.
+    page = current_app.jinja_env.get_template("console/problem.html").render(
         status=status,
         title=title,
         detail=detail,

@@ -2,7 +2,20 @@
 
 from __future__ import annotations
 
+from skeldir_huey.config import settings
+from skeldir_huey.errors import ConfigError
 from skeldir_huey.queue.instance import huey
 from skeldir_huey.tasks import attribution, housekeeping, maintenance, reports  # noqa: F401
+
+
+def _demo() -> bool:
+    try:
+        return settings().demo
+    except ConfigError:
+        return False  # said in one line by whoever uses the queue
+
+
+if _demo():
+    from skeldir_huey.tasks import demo  # noqa: F401
 
 __all__ = ["huey"]

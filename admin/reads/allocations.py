@@ -74,12 +74,7 @@ def by_channel(connection: Connection, model_version: str) -> list[CurrencyTable
         .group_by(Allocation.currency, Allocation.channel_code)
         .order_by(Allocation.currency, sa.text("cents desc"), Allocation.channel_code)
     ).all()
-    allocated = (
-        sa.select(Allocation.event_id)
-        .where(Allocation.model_version == model_version)
-        .distinct()
-        .subquery()
-    )
+    allocated = sa.select(Allocation.event_id).where(Allocation.model_version == model_version).distinct().subquery()
     revenue = {
         row.currency: row
         for row in connection.execute(

@@ -155,9 +155,7 @@ def run_times(connection: Connection, span: Span, until: datetime) -> RunTimes:
     ]
     # The empty grouping set is all attempts together; its bucket is null.
     rows = connection.execute(
-        sa.select(bucket, *quantiles)
-        .where(ran)
-        .group_by(sa.func.grouping_sets(sa.tuple_(sa.text("1")), sa.text("()")))
+        sa.select(bucket, *quantiles).where(ran).group_by(sa.func.grouping_sets(sa.tuple_(sa.text("1")), sa.text("()")))
     ).all()
     by_time = {row.bucket: (row.p50 / 1000, row.p95 / 1000) for row in rows if row.p50 is not None}
     p50_all, p95_all = by_time.get(None, (None, None))

@@ -59,9 +59,10 @@ create table huey.job (
         autovacuum_vacuum_cost_delay = 0, autovacuum_analyze_scale_factor = 0.05);
 comment on column huey.job.attempt is 'Executions begun, counted from 1 at the first claim.';
 comment on column huey.job.deaths is 'Claims that ended with the death of the consumer.';
-comment on column huey.job.claim_alone is 'After a death: claim by itself, so that a poison job shows itself.';
+comment on column huey.job.claim_alone is 'After a death: claim by itself, so that poison shows itself.';
 comment on column huey.job.claimed_alone is 'The present claim is of this job only: a death now is this job''s.';
-comment on column huey.job.started_at is 'Recorded for jobs that run longer than a second; null does not mean not started.';
+comment on column huey.job.started_at is
+  'Recorded for jobs that run longer than a second; null does not mean not started.';
 create unique index job_task on huey.job (task_id);
 create index job_waiting on huey.job (lane, priority desc, rank, id) where state = 'waiting';
 create index job_scheduled on huey.job (run_at) where state = 'scheduled';

@@ -5,8 +5,7 @@ from __future__ import annotations
 import argparse
 import shutil
 
-from skeldir_huey import demo_data
-from skeldir_huey.commands import _lock
+from skeldir_huey.commands import _demo, _lock
 from skeldir_huey.config import settings
 from skeldir_huey.db import embedded, urls
 from skeldir_huey.errors import InputError, SkeldirError
@@ -26,7 +25,7 @@ def run(args: argparse.Namespace) -> int:
     if args.reset:
         return _reset()
     urls.check_ready("worker")
-    demo_data.seed(embedded.say)
+    _demo.seed(embedded.say)
     return 0
 
 

@@ -19,8 +19,8 @@ from typing import Any
 import alembic.command
 import alembic.config
 
-from skeldir_huey import config, demo_data
-from skeldir_huey.commands import _children, _lock, _logins
+from skeldir_huey import config
+from skeldir_huey.commands import _children, _demo, _lock, _logins
 from skeldir_huey.config import ROOT, Settings, settings
 from skeldir_huey.db import bootstrap, embedded, engine, urls
 from skeldir_huey.db.embedded import say
@@ -113,7 +113,7 @@ def _set_up(given: Settings, wants_demo: bool) -> None:
 
 def _seed(given: Settings) -> tuple[str, str]:
     """Add the demo's data and its operator; return how to sign in."""
-    demo_data.seed(say)
+    _demo.seed(say)
     password = _kept_secret(given.data_dir / "demo_password", 12)
     pkgutil.resolve_name(ENSURE_USER)(DEMO_EMAIL, password, role="admin")
     return DEMO_EMAIL, password

@@ -57,9 +57,8 @@ def dispose() -> None:
 
 
 def _after_fork() -> None:
-    # The parent goes on with its sockets: the child only forgets them.
-    global _lock
-    _lock = threading.Lock()
+    # The parent goes on with its sockets: the child only forgets them. The lock may have been held at the fork.
+    globals()["_lock"] = threading.Lock()
     for made in _engines.values():
         made.dispose(close=False)
     _engines.clear()

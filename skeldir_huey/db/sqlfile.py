@@ -15,7 +15,7 @@ class Statement(str):
     names: frozenset[str]
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def sql(package: str, name: str) -> Statement:
     """Return the statement in `skeldir_huey/<package>/sql/<name>.sql`, read once.
 

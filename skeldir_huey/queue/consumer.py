@@ -30,11 +30,12 @@ TAKE_WAIT_S = 1.0
 class DeskWorker(Worker):
     """Takes claims from the process's desk and executes them."""
 
+    worker_description: dict[str, Any]  # set by the consumer that made it
+    owns_process = False  # a forked child, which makes and closes its own process state
+
     def initialize(self) -> None:
         self.huey.open_process(self.worker_description, is_child=self.owns_process)
         super().initialize()
-
-    worker_description: dict[str, Any] = {}
 
     def loop(self, now: dt.datetime | None = None) -> None:
         try:
@@ -59,8 +60,6 @@ class DeskWorker(Worker):
             self.huey.desk.flush()
         if self.owns_process:
             self.huey.close_process()
-
-    owns_process = False
 
 
 class QueueScheduler(Scheduler):
@@ -139,12 +138,8 @@ class SkeldirConsumer(Consumer):
     def _create_worker(self) -> Any:
         worker = super()._create_worker()
         worker.worker_description = self._description
-        worker.owns_process = self.environment_forks
+        worker.owns_process = bool(self.environment.forks)
         return worker
-
-    @property
-    def environment_forks(self) -> bool:
-        return bool(self.environment.forks)
 
     def start(self) -> None:
         engines.dispose()

@@ -182,7 +182,7 @@ class SkeldirHuey(Huey):
             self.storage.lanes = check_lanes(settings().lanes)
             return SkeldirConsumer(self, **options)
         except (SkeldirError, ConfigurationError) as error:
-            print(f"skeldir: {error}", file=sys.stderr)
+            sys.stderr.write(f"skeldir: {error}\n")
             raise SystemExit(2 if isinstance(error, (ConfigError, ConfigurationError)) else 1) from None
 
     def open_process(self, description: dict[str, Any], is_child: bool = False) -> None:

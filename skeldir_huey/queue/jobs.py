@@ -27,8 +27,7 @@ def commit(connection: Connection) -> None:
     Raises:
         DatabaseError: the server rolled back.
     """
-    raw = connection.connection.dbapi_connection
-    assert raw is not None
+    raw: Any = connection.connection.dbapi_connection
     with raw.cursor() as cursor:
         cursor.execute("commit")
         tag = cursor.statusmessage

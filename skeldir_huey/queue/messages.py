@@ -65,7 +65,7 @@ def encode(value: Any) -> Any:
     Raises:
         QueueError: the value is of a type that a message does not carry.
     """
-    if value is None or isinstance(value, (bool, int, float, str)) and type(value) in _PLAIN:
+    if value is None or type(value) in _PLAIN:
         return value
     if isinstance(value, Message):
         return _tagged("message", {name: encode(part) for name, part in zip(Message._fields, value, strict=True)})

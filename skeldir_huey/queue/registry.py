@@ -23,7 +23,9 @@ class LaneTaskWrapper(TaskWrapper):
             or "all".
     """
 
-    def create_task(self, func: Callable[..., Any], context: bool = False, name: str | None = None, **settings: Any):
+    def create_task(
+        self, func: Callable[..., Any], context: bool = False, name: str | None = None, **settings: Any
+    ) -> Any:
         settings["lane"] = lanes.check_lane(settings.pop("lane", lanes.DEFAULT))
         settings.setdefault("unique", None)
         settings.setdefault("alone", False)

@@ -56,9 +56,7 @@ class Rescuer:
 
     def _lock_free_long_enough(self, consumer_id: UUID) -> bool:
         with engine("worker").connect() as connection, connection.begin():
-            free = connection.exec_driver_sql(
-                "select pg_try_advisory_xact_lock(%(key)s)", {"key": lock_key(consumer_id)}
-            ).scalar_one()
+            free = connection.exec_driver_sql(statement("lock_is_free"), {"key": lock_key(consumer_id)}).scalar_one()
         if not free:
             self._free_since.pop(consumer_id, None)
             return False

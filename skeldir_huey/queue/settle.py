@@ -96,13 +96,8 @@ def _write_rest(connection: Connection, job: Job, outcome: Outcome, enqueue_call
         )
     if outcome.member is not None:
         chord_id, size, index, value, callback = outcome.member
-        # Members that end at the same moment go one after the other: the last one sees all.
-        connection.exec_driver_sql(
-            "select pg_advisory_xact_lock(hashtextextended(%(chord_id)s, 0))", {"chord_id": chord_id}
-        )
-        connection.exec_driver_sql(
-            statement("chord_member"), {"chord_id": chord_id, "idx": index, "value": value}
-        )
+        connection.exec_driver_sql(statement("chord_lock"), {"chord_id": chord_id})
+        connection.exec_driver_sql(statement("chord_member"), {"chord_id": chord_id, "idx": index, "value": value})
         values = rows(connection, statement("chord_take"), {"chord_id": chord_id, "size": size})
         if values:
             job.children.append(enqueue_callback(job, callback, [bytes(row["value"]) for row in values]))

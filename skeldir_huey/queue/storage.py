@@ -156,11 +156,11 @@ class PostgresStorage(SqlStorage):
 
     def enqueued_items(self, limit: int | None = None) -> list[bytes]:
         """Return the messages of waiting jobs in the order in which they run."""
-        return self._messages("waiting", "priority desc, rank, id", limit)
+        return self._messages("waiting_messages", limit)
 
     def flush_queue(self) -> None:
         """Delete waiting jobs. Nothing records them: for tests and empty systems."""
-        self.run("delete from huey.job where state = 'waiting'")
+        self.run(statement("flush_waiting"))
 
     def add_to_schedule(self, data: bytes, timestamp: dt.datetime) -> None:
         """Add an opaque message that is due at `timestamp` (naive means UTC)."""
@@ -170,9 +170,7 @@ class PostgresStorage(SqlStorage):
         """Claim every scheduled job that is due. Consumers do not use it: they promote due jobs in place."""
         token = uuid.uuid4()
         rows = self.run(
-            "update huey.job set state = 'running', claim_token = %(token)s, consumer_id = %(consumer_id)s, "
-            "attempt = attempt + 1, claimed_at = clock_timestamp() "
-            "where state = 'scheduled' and run_at <= %(now)s returning *",
+            statement("claim_due"),
             {"token": token, "consumer_id": self.consumer_id, "now": utc(timestamp)},
         )
         rows.sort(key=lambda row: (row["run_at"], row["id"]))
@@ -184,26 +182,17 @@ class PostgresStorage(SqlStorage):
 
     def scheduled_items(self, limit: int | None = None) -> list[bytes]:
         """Return the messages of scheduled jobs, soonest first."""
-        return self._messages("scheduled", "run_at, id", limit)
+        return self._messages("scheduled_messages", limit)
 
     def flush_schedule(self) -> None:
         """Delete scheduled jobs. Nothing records them: for tests and empty systems."""
-        self.run("delete from huey.job where state = 'scheduled'")
+        self.run(statement("flush_scheduled"))
 
     def _count(self, state: str) -> int:
-        return int(
-            self.run(
-                "select count(*) as n from huey.job where state = %(state)s and lane = any(%(lanes)s)",
-                {"state": state, "lanes": list(self.lanes)},
-            )[0]["n"]
-        )
+        return int(self.run(statement("count_jobs"), {"state": state, "lanes": list(self.lanes)})[0]["n"])
 
-    def _messages(self, state: str, order: str, limit: int | None) -> list[bytes]:
-        rows = self.run(
-            "select message from huey.job where state = %(state)s and lane = any(%(lanes)s) "
-            f"order by {order} limit %(limit)s",
-            {"state": state, "lanes": list(self.lanes), "limit": limit},
-        )
+    def _messages(self, name: str, limit: int | None) -> list[bytes]:
+        rows = self.run(statement(name), {"lanes": list(self.lanes), "limit": limit})
         return [bytes(row["message"]) for row in rows]
 
     # -- results, locks, counters -------------------------------------------------------------------------------------
@@ -221,10 +210,7 @@ class PostgresStorage(SqlStorage):
 
     def peek_many(self, keys: Sequence[str]) -> dict[str, bytes]:
         """Return the values of the keys that are there."""
-        rows = self.run(
-            "select key, value from huey.result where key = any(%(keys)s) and expires_at > clock_timestamp()",
-            {"keys": list(keys)},
-        )
+        rows = self.run(statement("peek_results"), {"keys": list(keys)})
         return {row["key"]: bytes(row["value"]) for row in rows}
 
     def pop_data(self, key: str) -> Any:
@@ -238,45 +224,32 @@ class PostgresStorage(SqlStorage):
 
     def put_if_empty(self, key: str, value: bytes, ttl: float | None = None) -> bool:
         """Store a value unless the key is there; after `ttl` seconds (None: a year) it no longer counts."""
-        return bool(
-            self.run(
-                "insert into huey.result as r (key, value, is_result, expires_at) values (%(key)s, %(value)s, false, "
-                "clock_timestamp() + coalesce(%(ttl)s::float8, 31536000) * interval '1 second') "
-                "on conflict (key) do update set value = excluded.value, expires_at = excluded.expires_at "
-                "where r.expires_at <= clock_timestamp() returning key",
-                {"key": key, "value": value, "ttl": ttl},
-            )
-        )
+        return bool(self.run(statement("put_if_empty"), {"key": key, "value": value, "ttl_s": ttl}))
 
     def incr(self, key: str, amount: int = 1) -> int:
         """Add to a counter, from 0 if it is not there, and return its new value."""
-        rows = self.run(
-            "insert into huey.counter as c (key, value) values (%(key)s, %(amount)s) "
-            "on conflict (key) do update set value = c.value + excluded.value returning value",
-            {"key": key, "amount": amount},
-        )
-        return int(rows[0]["value"])
+        return int(self.run(statement("add_to_counter"), {"key": key, "amount": amount})[0]["value"])
 
     def delete_counter(self, key: str) -> None:
         """Delete a counter."""
-        self.run("delete from huey.counter where key = %(key)s", {"key": key})
+        self.run(statement("delete_counter"), {"key": key})
 
     def result_store_size(self) -> int:
         """Count stored values that have not expired."""
-        return int(self.run("select count(*) as n from huey.result where expires_at > clock_timestamp()")[0]["n"])
+        return len(self.result_items())
 
     def result_items(self) -> dict[str, bytes]:
         """Return every stored value that has not expired."""
-        rows = self.run("select key, value from huey.result where expires_at > clock_timestamp()")
+        rows = self.run(statement("all_results"))
         return {row["key"]: bytes(row["value"]) for row in rows}
 
     def flush_results(self) -> None:
         """Delete every stored value."""
-        self.run("delete from huey.result")
+        self.run(statement("flush_results"))
 
     def flush_counters(self) -> None:
         """Delete every counter."""
-        self.run("delete from huey.counter")
+        self.run(statement("flush_counters"))
 
 
 def utc(moment: dt.datetime) -> dt.datetime:

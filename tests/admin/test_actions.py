@@ -160,7 +160,8 @@ def test_letters_without_tenant_are_for_operators_of_all_tenants(world: World, c
 def test_a_viewer_of_all_tenants_may_act_in_the_tenant_where_he_is_operator(world: World, client_of: Client) -> None:
     add_user(world.database, "mixed@example.com", "viewer")
     world.database.query(
-        "insert into console_grant (user_id, role, tenant_id) select id, 'operator', %s from console_user where email = %s",
+        "insert into console_grant (user_id, role, tenant_id)"
+        " select id, 'operator', %s from console_user where email = %s",
         (str(world.a.tenant_id), "mixed@example.com"),
     )
     client = client_of("mixed@example.com")

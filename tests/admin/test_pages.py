@@ -10,6 +10,7 @@ from uuid import uuid4
 
 from flask.testing import FlaskClient
 
+from admin.show import DASH
 from tests.admin.world import World, add_attempt, add_job, allocate
 from tests.factories import make_event, make_letter
 
@@ -93,7 +94,7 @@ def test_overview_of_one_tenant_counts_that_tenant_only(world: World, client_of:
 
 def test_what_was_not_measured_is_a_dash(world: World, client_of: Client) -> None:
     world.database.query("delete from huey.job_attempt")
-    assert tile(page(client_of(world.admin), "/admin/"), "95 % ran within") == "–"
+    assert tile(page(client_of(world.admin), "/admin/"), "95 % ran within") == DASH
 
 
 def test_consumers_are_alive_by_their_heartbeat(world: World, client_of: Client) -> None:
@@ -130,7 +131,8 @@ def test_dead_letters_list_filters_and_counts(world: World, client_of: Client) -
 
 def test_paging_by_key_shows_rows_of_one_instant_once_each(world: World, client_of: Client) -> None:
     world.database.query(
-        "insert into worker_failed_jobs (tenant_id, task_id, task_name, queue, error_type, fingerprint, message, failed_at)"
+        "insert into worker_failed_jobs (tenant_id, task_id, task_name, queue, error_type, fingerprint, message,"
+        " failed_at)"
         " select %s, 't' || i, 'skeldir.housekeeping.ping', 'ingest', 'permanent', '0', '{}', '2025-06-01'"
         " from generate_series(1, 200) i",
         (str(world.a.tenant_id),),

@@ -85,7 +85,8 @@ def add_user(database: Database, email: str, role: str | None, tenant: str | Non
     )
     if role:
         database.query(
-            "insert into console_grant (user_id, role, tenant_id) values (%s, %s, (select id from tenants where name = %s))",
+            "insert into console_grant (user_id, role, tenant_id)"
+            " values (%s, %s, (select id from tenants where name = %s))",
             (user_id, role, tenant),
         )
 
@@ -161,12 +162,21 @@ def add_attempt(
     """Insert one attempt and return its job's id."""
     task_id = task_id or str(uuid4())
     database.query(
-        "insert into huey.job_attempt (task_id, task_name, lane, tenant_id, attempt, outcome, ended, worker, enqueued_at,"
-        " claimed_at, ended_at, wait_ms, run_ms, error_class, error_message) values (%s, 'skeldir.attribution."
+        "insert into huey.job_attempt (task_id, task_name, lane, tenant_id, attempt, outcome, ended, worker,"
+        " enqueued_at, claimed_at, ended_at, wait_ms, run_ms, error_class, error_message) values (%s, 'skeldir.attribution."
         "recompute_window', %s, %s, 1, %s, %s, 'host:1:1', now() - %s::interval, now() - %s::interval,"
         " now() - %s::interval, 12, %s, %s, %s)",
-        (task_id, lane, tenant_id and str(tenant_id), outcome, outcome in ("done", "dead", "cancelled"), ago, ago, ago)
-        + (run_ms, error and "RuntimeError", error),
+        (
+            task_id,
+            lane,
+            tenant_id and str(tenant_id),
+            outcome,
+            outcome in ("done", "dead", "cancelled"),
+            *(ago, ago, ago),
+            run_ms,
+            error and "RuntimeError",
+            error,
+        ),
     )
     return task_id
 
@@ -185,7 +195,7 @@ def add_job(database: Database, tenant_id: UUID | None, state: str, *, lane: str
 
 def token_of(client: FlaskClient, path: str) -> str:
     """Return the CSRF token in a page."""
-    text = client.get(path).get_data(as_text=True)
+    text = client.get(path, follow_redirects=True).get_data(as_text=True)
     return text.split('name="csrf_token"', 1)[1].split('value="', 1)[1].split('"', 1)[0]
 
 

@@ -93,6 +93,8 @@ def answered(consumer: ConsumerProcess, timeout: float = 20) -> None:
     """Wait until a ping job came back."""
     pong = ping()
     until(
-        lambda: pong.is_ready() or consumer.process.poll() is not None, timeout, lambda: consumer.log.read_text()[-4000:]
+        lambda: pong.is_ready() or consumer.process.poll() is not None,
+        timeout,
+        lambda: consumer.log.read_text()[-4000:],
     )
     assert consumer.process.poll() is None, consumer.log.read_text()

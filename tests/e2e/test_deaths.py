@@ -61,7 +61,7 @@ def test_kill_9_in_the_middle_of_a_job(database: Database, start_consumer: Start
         first.end(signal.SIGKILL)
     assert effects(database) == 0
     second = start_consumer()
-    until(lambda: effects(database) == 1, RUNS_AGAIN_WITHIN_S, lambda: second.log.read_text())
+    until(lambda: effects(database) == 1, RUNS_AGAIN_WITHIN_S, second.log.read_text)
     until(lambda: jobs_left(database) == 0, 5)
     assert effects(database) == 1
     history = "select outcome, attempt from huey.job_attempt where task_name = 'test.gated_effect' order by id"
@@ -90,7 +90,9 @@ def test_poison_among_innocents(database: Database, start_consumer: StartConsume
     for _ in range(10):
         consumer = start_consumer(ready=False)
         until(
-            lambda c=consumer: c.process.poll() is not None or database.value("select count(*) from worker_failed_jobs"),
+            lambda c=consumer: (
+                c.process.poll() is not None or database.value("select count(*) from worker_failed_jobs")
+            ),
             30,
             lambda c=consumer: c.log.read_text()[-3000:],
         )
@@ -102,9 +104,12 @@ def test_poison_among_innocents(database: Database, start_consumer: StartConsume
     assert database.query("select task_name, error_type from worker_failed_jobs") == [
         ("test.kills_its_worker", "worker_lost")
     ]
-    assert database.value(
-        "select count(*) from huey.job_attempt where task_name = 'test.kills_its_worker' and outcome = 'dead'"
-    ) == 1
+    assert (
+        database.value(
+            "select count(*) from huey.job_attempt where task_name = 'test.kills_its_worker' and outcome = 'dead'"
+        )
+        == 1
+    )
 
 
 @pytest.mark.parametrize("worker_type", ["thread", "process"])
@@ -156,9 +161,7 @@ def test_frozen_consumer_is_rescued_and_its_late_finish_changes_nothing(
     assert frozen.process.poll() is None, "it goes on as a consumer"
 
 
-def test_a_job_whose_session_is_cut_runs_again(
-    database: Database, start_consumer: StartConsumer, tenant: UUID
-) -> None:
+def test_a_job_whose_session_is_cut_runs_again(database: Database, start_consumer: StartConsumer, tenant: UUID) -> None:
     """The cut of every session, as a restart of the server does it: the consumer recovers, the job is not buried."""
     consumer = start_consumer()
     with closed_gate(database):

@@ -116,9 +116,7 @@ def test_a_resolved_letter_is_final(database: Database, tenant: UUID, letter: UU
             database.query(f"update worker_failed_jobs set status = '{status}', resolved_at = null")
 
 
-def test_secrets_in_arguments_are_redacted_at_every_depth(
-    database: Database, tenant: UUID, run_all: RunAll
-) -> None:
+def test_secrets_in_arguments_are_redacted_at_every_depth(database: Database, tenant: UUID, run_all: RunAll) -> None:
     work.fails_with({"deep": [{"api_key": "hush-1", "n": 1}]}, tenant_id=tenant, password="hush-2")
     run_all()
     stored = database.value("select task_args::text || task_kwargs::text || error_message from worker_failed_jobs")

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from uuid import UUID, uuid4
 
 import pytest
+from huey.api import chord
 from huey.exceptions import TaskException
 
 from skeldir_huey.db.engine import transaction
@@ -51,8 +52,8 @@ def test_failed_attempts_leave_nothing_and_the_last_one_a_letter(
     assert effects(database) == [], "neither the effect nor the child of a failed attempt may exist"
     assert outcomes(database) == [("errored", 1), ("errored", 2), ("dead", 3)]
     letters = database.query(
-        "select tenant_id, task_name, task_id, error_type, exception_class, status, retry_count, task_kwargs->>'tenant_id'"
-        " is not null from worker_failed_jobs"
+        "select tenant_id, task_name, task_id, error_type, exception_class, status, retry_count,"
+        " task_kwargs->>'tenant_id' is not null from worker_failed_jobs"
     )
     assert letters == [(tenant, "test.failing_effect", result.id, "permanent", "ValueError", "pending", 0, True)]
     with pytest.raises(TaskException):
@@ -104,18 +105,12 @@ def test_chain_is_settled_with_its_head(database: Database, huey: SkeldirHuey, r
 
 
 def test_group_and_chord(huey: SkeldirHuey, run_all: RunAll) -> None:
-    from huey.api import chord
-
     chord_result = huey.enqueue(chord([work.add.s(n, n) for n in range(4)], work.total.s()))
     run_all()
     assert chord_result() == 12
 
 
-def test_a_member_that_is_settled_twice_counts_once(
-    database: Database, huey: SkeldirHuey, run_all: RunAll
-) -> None:
-    from huey.api import chord
-
+def test_a_member_that_is_settled_twice_counts_once(database: Database, huey: SkeldirHuey, run_all: RunAll) -> None:
     huey.enqueue(chord([work.add.s(n, n) for n in range(2)], work.total.s()))
     first = huey.dequeue()
     assert first is not None
@@ -190,9 +185,7 @@ def test_a_job_cannot_enqueue_for_another_tenant(
 ) -> None:
     work.smuggler(str(make_tenant(database, "beta")), tenant_id=tenant)
     run_all()
-    assert database.query("select exception_class from worker_failed_jobs") == [
-        ("skeldir_huey.errors.InputError",)
-    ]
+    assert database.query("select exception_class from worker_failed_jobs") == [("skeldir_huey.errors.InputError",)]
     assert database.value("select count(*) from huey.job") == 0
 
 

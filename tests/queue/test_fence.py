@@ -1,4 +1,4 @@
-"""The fence: whoever lost a claim changes nothing any more, however late it finishes. With the mutants that it stops."""
+"""The fence: whoever lost a claim changes nothing any more, however late it finishes. With the mutants."""
 
 from __future__ import annotations
 
@@ -34,9 +34,7 @@ def rescued_while_running(huey: SkeldirHuey) -> tuple[Task, Task]:
     """Return the same job claimed by a frozen worker and, after its rescue, by a living one."""
     frozen = huey.dequeue()
     assert frozen is not None
-    huey.storage.run(
-        work.release, {"ids": [frozen.claim.id], "tokens": [frozen.claim.token]}
-    )
+    huey.storage.run(work.release, {"ids": [frozen.claim.id], "tokens": [frozen.claim.token]})
     living = huey.dequeue()
     assert living is not None and living.id == frozen.id and living.claim.token != frozen.claim.token
     return frozen, living

@@ -35,8 +35,10 @@ def test_settled_letters_go_after_their_time(database: Database) -> None:
         make_letter(database, tenant, status="resolved", resolved_at="now")
         for status in ("abandoned", "pending"):
             make_letter(database, tenant, status=status)
-    database.query("update worker_failed_jobs set failed_at = now() - interval '40 days',"
-                   " resolved_at = resolved_at - interval '40 days'")
+    database.query(
+        "update worker_failed_jobs set failed_at = now() - interval '40 days',"
+        " resolved_at = resolved_at - interval '40 days'"
+    )
     with transaction(a) as connection:
         assert delete_settled(connection, 41) == 0
         assert delete_settled(connection, 30) == 2
