@@ -30,7 +30,7 @@ def capped(value: int | None, cap: int = 10_000) -> str:
 
 
 def seconds(value: float | None) -> str:
-    """Return a duration in words that fit a table cell: 85 ms, 3.2 s, 4 min 05 s, 3 h 12 min, 2 d 4 h."""
+    """Return a duration in words that fit a table cell: 85 ms, 3.2 s, 4 min 05 s, 15 min, 3 h 12 min, 2 d 4 h."""
     if value is None:
         return DASH
     value = max(value, 0.0)
@@ -40,10 +40,10 @@ def seconds(value: float | None) -> str:
         return f"{value:.1f}{THIN}s"
     whole = round(value)
     if whole < 3600:
-        return f"{whole // 60}{THIN}min {whole % 60:02d}{THIN}s"
+        return f"{whole // 60}{THIN}min" + (f" {whole % 60:02d}{THIN}s" if whole % 60 else "")
     minutes = whole // 60
     if minutes < 24 * 60:
-        return f"{minutes // 60}{THIN}h {minutes % 60:02d}{THIN}min"
+        return f"{minutes // 60}{THIN}h" + (f" {minutes % 60:02d}{THIN}min" if minutes % 60 else "")
     hours = minutes // 60
     return f"{hours // 24}{THIN}d {hours % 24}{THIN}h"
 

@@ -89,8 +89,8 @@ def _journey(shop: Shop, kinds: Kinds, chance: random.Random, end: datetime, fir
     steps: list[tuple[str, str, int | None]] = [(channel, event_type, None) for channel, _, event_type in touches]
     if not touches or chance.random() < 0.45:
         sale = "purchase" if chance.random() < 0.85 else "lead"
-        cents = 0 if sale == "lead" else max(1, round(shop.price * chance.lognormvariate(0, 0.6)))
-        steps.append((touches[-1][0] if touches else "unknown", sale, cents))
+        price = 0 if sale == "lead" else max(1, round(shop.price * chance.lognormvariate(0, 0.6)))
+        steps.append((touches[-1][0] if touches else "unknown", sale, price))
     for number, (channel, event_type, cents) in enumerate(steps):
         if at >= end:
             return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from skeldir_huey.config import settings
 from skeldir_huey.errors import ConfigError
+from skeldir_huey.observability.wiring import watch
 from skeldir_huey.queue.instance import huey
 from skeldir_huey.tasks import attribution, housekeeping, maintenance, reports  # noqa: F401
 
@@ -17,5 +18,7 @@ def _demo() -> bool:
 
 if _demo():
     from skeldir_huey.tasks import demo  # noqa: F401
+
+watch(huey)
 
 __all__ = ["huey"]

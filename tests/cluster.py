@@ -19,8 +19,15 @@ from psycopg2.extensions import connection as Connection
 
 from tests.waiting import until
 
-# postgres dies with us, also after a kill -9 of pytest: the pipe closes, `read` returns, the shell stops it.
-_GUARD = '"$@" & child=$!; read _; kill -QUIT $child 2>/dev/null; wait $child'
+# postgres and its files go with us, also after a kill -9 of pytest: the pipe closes, `read` fails, the shell cleans up.
+_GUARD = """
+root=$1; shift
+"$@" & child=$!
+read stopped; stopped=$?
+[ $stopped -eq 0 ] || kill -QUIT $child
+wait $child
+[ $stopped -eq 0 ] || rm -rf "$root"
+"""
 
 # Tests lose nothing that matters in a power cut; a test of durability asks for safe=True.
 _FAST = ("fsync=off", "synchronous_commit=off", "full_page_writes=off")
@@ -135,7 +142,7 @@ class Cluster:
             command += ["-c", setting]
         with (self.root / "log").open("ab") as log:
             self._process = subprocess.Popen(
-                ["sh", "-c", _GUARD, "sh", *command],
+                ["sh", "-c", _GUARD, "sh", self.root, *command],
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=log,
@@ -156,10 +163,12 @@ class Cluster:
             os.kill(self.pid, how)
         except (FileNotFoundError, ProcessLookupError):
             pass
-        assert process.stdin is not None
-        until(lambda: not (self.data / "postmaster.pid").exists() or process.poll() is not None, 15, self.log)
-        process.stdin.close()
-        process.wait(timeout=15)
+        try:
+            process.communicate(b"stopped\n", timeout=15)  # returns when postgres has ended
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            raise
 
     def remove(self) -> None:
         """Stop the server and delete its files."""

@@ -181,7 +181,17 @@ def smuggler(other: str, *, tenant_id: UUID) -> None:
     effect("smuggled", tenant_id=other)
 
 
+@task(name="test.locked", lane="ingest")
+def locked() -> None:
+    with huey.lock_task("gate"):
+        pass
+
+
 promote = sql("queue", "promote")
 release = sql("queue", "release")
+claim = sql("queue", "claim")
+claim_gate = sql("queue", "claim_gate")
+fold_flow = sql("queue", "fold_flow")
+count_in_window = sql("queue", "count_in_window")
 
 __all__ = ["huey"]

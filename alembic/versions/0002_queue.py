@@ -23,10 +23,36 @@ create table huey.lane (
   paused_by text,
   pause_reason text,
   resume_at timestamptz,
-  weight double precision not null default 1 check (weight > 0),
-  cap integer check (cap > 0)
-);
+  cap integer check (cap > 0),
+  virtual_time double precision not null default 0
+) with (fillfactor = 10);
+comment on column huey.lane.virtual_time is
+  'Highest rank claimed so far: a job added now starts from here, however long its tenant was away.';
+comment on column huey.lane.cap is 'At most so many of the lane run at once, in all consumers; null: no limit.';
 insert into huey.lane (name) values ('housekeeping'), ('maintenance'), ('attribution'), ('llm'), ('ingest');
+
+create table huey.task_rule (
+  lane text not null references huey.lane (name),
+  task_name text not null,
+  cap integer check (cap > 0),
+  paused_at timestamptz,
+  paused_by text,
+  pause_reason text,
+  resume_at timestamptz,
+  primary key (lane, task_name)
+);
+create table huey.tenant_rule (
+  tenant_id uuid not null,
+  lane text not null references huey.lane (name),
+  weight double precision not null default 1 check (weight > 0),
+  cap integer check (cap > 0),
+  paused_at timestamptz,
+  paused_by text,
+  pause_reason text,
+  resume_at timestamptz,
+  primary key (tenant_id, lane)
+);
+comment on table huey.tenant_rule is 'A tenant''s share, cap and pause in a lane; without a row: weight 1, no cap.';
 
 create table huey.job (
   id bigint generated always as identity primary key,
@@ -40,6 +66,7 @@ create table huey.job (
   state text not null check (state in ('scheduled', 'waiting', 'running')),
   run_at timestamptz not null default clock_timestamp(),
   rank double precision not null default 0,
+  held boolean not null default false,
   attempt integer not null default 0,
   deaths integer not null default 0,
   claim_token uuid,
@@ -57,6 +84,8 @@ create table huey.job (
   check ((state = 'running') = (claim_token is not null))
 ) with (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_threshold = 500,
         autovacuum_vacuum_cost_delay = 0, autovacuum_analyze_scale_factor = 0.05);
+comment on column huey.job.rank is 'Start-time fair queueing: within a priority, jobs of a lane run by rank.';
+comment on column huey.job.held is 'Its task or tenant is paused in this lane: not claimed until resumed.';
 comment on column huey.job.attempt is 'Executions begun, counted from 1 at the first claim.';
 comment on column huey.job.deaths is 'Claims that ended with the death of the consumer.';
 comment on column huey.job.claim_alone is 'After a death: claim by itself, so that poison shows itself.';
@@ -64,7 +93,9 @@ comment on column huey.job.claimed_alone is 'The present claim is of this job on
 comment on column huey.job.started_at is
   'Recorded for jobs that run longer than a second; null does not mean not started.';
 create unique index job_task on huey.job (task_id);
-create index job_waiting on huey.job (lane, priority desc, rank, id) where state = 'waiting';
+create index job_waiting on huey.job (lane, priority desc, rank, id) where state = 'waiting' and not held;
+create index job_share on huey.job (lane, (coalesce(tenant_id, '00000000-0000-0000-0000-000000000000')), rank)
+  where state = 'waiting';
 create index job_scheduled on huey.job (run_at) where state = 'scheduled';
 create index job_running on huey.job (consumer_id) where state = 'running';
 create unique index job_tick on huey.job (tick_key) where tick_key is not null;
@@ -81,8 +112,37 @@ create index result_expiry on huey.result (expires_at);
 
 create table huey.counter (
   key text primary key,
-  value bigint not null
+  value bigint not null,
+  time_window bigint
 );
+comment on column huey.counter.time_window is 'Rate limits: the number of the window that value counts in.';
+
+create table huey.lock (
+  key text primary key,
+  job_id bigint,
+  claim_token uuid,
+  expires_at timestamptz,
+  acquired_at timestamptz not null default clock_timestamp()
+);
+comment on table huey.lock is 'A lock taken inside a job is held while that claim lives: it dies with its owner.';
+
+create table huey.flow (
+  id bigint generated always as identity primary key,
+  lane text not null,
+  tenant_id uuid,
+  kind text not null check (kind in ('enqueued', 'done', 'dead', 'cancelled', 'pruned')),
+  job_count bigint not null
+) with (autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_threshold = 1000, autovacuum_vacuum_cost_delay = 0);
+comment on table huey.flow is
+  'Conservation ledger, insert-only: written by the statement that adds or ends jobs, folded into flow_total later.';
+create table huey.flow_total (
+  id bigint generated always as identity primary key,
+  lane text not null,
+  tenant_id uuid,
+  kind text not null,
+  job_count bigint not null
+) with (fillfactor = 50);
+create unique index flow_total_key on huey.flow_total (lane, tenant_id, kind) nulls not distinct;
 
 create table huey.chord_member (
   chord_id text not null,
@@ -103,8 +163,10 @@ create table huey.consumer (
   started_at timestamptz not null default clock_timestamp(),
   heartbeat_at timestamptz not null default clock_timestamp(),
   holds_lock boolean not null default true,
+  idle boolean not null default false,
   stopped_at timestamptz
 ) with (fillfactor = 50);
+comment on column huey.consumer.idle is 'Nothing to do at its last look: who adds a job wakes it.';
 comment on column huey.consumer.holds_lock is
   'False behind a pooler without a direct URL: then only the heartbeat tells life from death.';
 
@@ -159,13 +221,24 @@ create policy maint on {table} to skeldir_maint using (true) with check (true);
 
 GRANTS = """
 grant select, insert, update, delete on huey.job, huey.result, huey.counter, huey.chord_member, huey.consumer,
-  huey.tick to app_rw;
+  huey.tick, huey.lock, huey.flow, huey.flow_total to app_rw;
+grant select, update on huey.lane to app_rw;
+grant select, insert, update, delete on huey.task_rule, huey.tenant_rule to app_rw;
 grant select, insert on huey.job_attempt to app_rw;
-grant select on huey.lane to app_rw, app_user, console_tenant, console_all, console_global;
+grant select on huey.lane, huey.task_rule to app_user, console_tenant, console_all, console_global;
+grant update (paused_at, paused_by, pause_reason, resume_at, cap) on huey.lane to console_global;
+grant insert, update, delete on huey.task_rule to console_global;
+grant select on huey.tenant_rule to app_user, console_tenant, console_all;
+grant insert, update, delete on huey.tenant_rule to console_tenant;
+grant insert on huey.flow to app_user, console_tenant, console_global;
+grant select on huey.flow, huey.flow_total to console_tenant, console_all, console_global;
 grant select, insert on huey.job to app_user, console_tenant, console_global;
 grant select on huey.job to app_ro, console_all, skeldir_maint;
 grant select on huey.job_attempt to app_user, app_ro, console_tenant, console_all, console_global;
-grant select on huey.consumer, huey.tick to console_tenant, console_all, console_global;
+grant select on huey.consumer to app_user, console_tenant, console_all, console_global;
+grant select on huey.tick to console_tenant, console_all, console_global;
+-- A pause or a resume marks the jobs that wait.
+grant update (held, rank) on huey.job to console_tenant, console_global;
 """
 
 # Called by workers; runs as the partitions' owner. Days are UTC days.
@@ -219,8 +292,8 @@ alter function app.rotate_job_attempts(date, integer, integer) owner to skeldir_
 
 def upgrade() -> None:
     op.execute(TABLES)
-    op.execute(POLICIES.format(table="huey.job"))
-    op.execute(POLICIES.format(table="huey.job_attempt"))
+    for table in ("job", "job_attempt", "flow", "flow_total", "tenant_rule"):
+        op.execute(POLICIES.format(table=f"huey.{table}"))
     op.execute(
         """
         alter table huey.job_attempt_default enable row level security;

@@ -91,6 +91,5 @@ def _print(name: str, tenant: str, report: Report) -> None:
         total = sum(report.unmapped.values())
         print(f"channels that --channels does not name became unknown, {total:,} rows: {listed}")
     if report.refused_count:
-        print(
-            f"refused rows are kept in dead_events, {report.kept_count:,} of them new; the first: {report.first_refused}"
-        )
+        kept = f"{report.kept_count:,} of them new"
+        print(f"refused rows are kept in dead_events, {kept}; the first: {report.first_refused}")

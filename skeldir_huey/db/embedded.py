@@ -7,6 +7,7 @@ server when the process ends (its `cleanup_mode=None`): `make run` and `make sto
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import signal
@@ -129,6 +130,9 @@ def stop(data_dir: Path, tell: Say = say) -> bool:
         if wait(lambda: ended(process), tell, "PostgreSQL is stopping", seconds):
             break
     wait(lambda: all(map(ended, backends)), tell, "PostgreSQL's sessions end", 5)
+    if found[1] != pgdata:  # the socket's own folder
+        with contextlib.suppress(OSError):
+            found[1].rmdir()
     return True
 
 

@@ -13,7 +13,7 @@ from huey.exceptions import ConfigurationError
 
 from skeldir_huey.db import engine as engines
 from skeldir_huey.log import get_log
-from skeldir_huey.queue import cron
+from skeldir_huey.queue import control, cron
 from skeldir_huey.queue.claims import ClaimedMessage
 from skeldir_huey.queue.rescue import Rescuer
 from skeldir_huey.queue.storage import statement
@@ -25,6 +25,7 @@ log = get_log("queue.consumer")
 
 SHUTDOWN_TIMEOUT_S = 4.0  # honcho kills after 5
 TAKE_WAIT_S = 1.0
+FOLD_S = 5.0
 
 
 class DeskWorker(Worker):
@@ -68,8 +69,8 @@ class QueueScheduler(Scheduler):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._rescuer = Rescuer(self.huey)
-        self._last_minute: float = 0.0
-        self._last_day: dt.date | None = None
+        self._last_minute = 0.0
+        self._last_fold = 0.0
 
     def loop(self, now: dt.datetime | None = None) -> None:
         began = time.monotonic()
@@ -77,11 +78,20 @@ class QueueScheduler(Scheduler):
         self._step("rescue_failed", self._rescuer.sweep)
         if self.periodic:
             cron.tick(self.huey, now)
+        self._step("resume_failed", self._resume_due)
+        if began - self._last_fold >= FOLD_S:
+            self._last_fold = began
+            self._step("fold_failed", lambda: self.huey.storage.run(statement("fold_flow")))
         if began - self._last_minute >= 60:
             self._last_minute = began
             self._step("expiry_failed", lambda: self.huey.storage.run(statement("expire_results")))
             self._step("rotation_failed", lambda: self.huey.storage.run(statement("rotate_history")))
         self.sleep_for_interval(began, self.interval)
+
+    @staticmethod
+    def _resume_due() -> None:
+        with engines.transaction(None, role="app_rw") as connection:
+            control.resume_due(connection)
 
     @staticmethod
     def _step(event: str, action: Any) -> None:

@@ -70,6 +70,8 @@ def _tick_one(huey: SkeldirHuey, task: Any, name: str, now: dt.datetime | None) 
         for at in due_minutes(task, last, minute):
             again = type(task)()
             key = f"{type(task).lane}:{name}@{at.astimezone(dt.UTC):%Y-%m-%dT%H:%M}"
-            added += len(rows(connection, statement("enqueue"), huey.row_of(again, tick_key=key)))
+            added += len(
+                rows(connection, statement("enqueue"), huey.row_of(again, tick_key=key) | {"always_notify": False})
+            )
         commit(connection)
     return added

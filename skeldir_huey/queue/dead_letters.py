@@ -117,6 +117,7 @@ def replay(connection: Connection, letter_id: UUID) -> str:
             "tick_key": None,
             "unique_key": None,
             "letter_id": letter_id,
+            "always_notify": True,
         },
     )
     return task_id

@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 from uuid import UUID
 
@@ -34,12 +34,13 @@ from skeldir_huey.db import urls
 from skeldir_huey.db.engine import rows
 from skeldir_huey.errors import ConfigError, FenceLost, QueueError, SkeldirError
 from skeldir_huey.log import bind, get_log, install
-from skeldir_huey.queue import states
+from skeldir_huey.queue import bulk, states
 from skeldir_huey.queue.claims import Claim, ClaimedMessage
 from skeldir_huey.queue.consumer import SkeldirConsumer
 from skeldir_huey.queue.desk import Desk, Success
 from skeldir_huey.queue.jobs import Job, current_job
 from skeldir_huey.queue.lanes import check_lanes
+from skeldir_huey.queue.locks import OwnedLock, WindowLimit
 from skeldir_huey.queue.messages import JsonSerializer, check_size, class_name, traceback_of
 from skeldir_huey.queue.outcomes import Outcome, connection_lost, error_type_of
 from skeldir_huey.queue.process import ProcessState
@@ -156,12 +157,43 @@ class SkeldirHuey(Huey):
         if task.expires:
             task.resolve_expires(self.utc)
         row = self.row_of(task, correlation_id=correlation_id)
-        if not rows(connection, statement("enqueue"), row) and row["unique_key"] is not None:
+        # The caller may commit much later, when a consumer that is busy now has nothing to do: so it is always told.
+        if not rows(connection, statement("enqueue"), row | {"always_notify": True}) and row["unique_key"] is not None:
             found = rows(connection, statement("find_unique"), row)
             if found:
                 return str(found[0]["task_id"])
         self._emit(S.SIGNAL_ENQUEUED, task)
         return str(task.id)
+
+    def enqueue_many(self, tasks: Iterable[Task], connection: Connection | sqlalchemy.orm.Session | None = None) -> int:
+        """Add many jobs with one statement per task and tenant, at most 1,000 each; returns how many were added.
+
+        Tasks with a unique key are refused: whether they exist has to be asked one by one.
+
+        Args:
+            tasks: made by `some_task.s(...)`; read as a stream.
+            connection: the caller's transaction; default one transaction per statement.
+        """
+        if isinstance(connection, sqlalchemy.orm.Session):
+            connection = connection.connection()
+        return bulk.enqueue_many(self, tasks, connection)
+
+    def lock_task(self, lock_name: str, ttl: float | None = None) -> OwnedLock:
+        """Return a lock that dies with the job that took it; see `OwnedLock`."""
+        return OwnedLock(self, lock_name, ttl)
+
+    def is_locked(self, lock_name: str) -> bool:
+        """Say whether a lock has a living owner."""
+        return OwnedLock(self, lock_name).is_locked()
+
+    def flush_locks(self, *names: str) -> set[str]:
+        """Take away the named locks, and this process's own, whoever has them; returns the names of those taken."""
+        keys = {*self._locks, *(OwnedLock(self, name.strip())._key for name in names)}
+        return {key.split(".lock.", 1)[-1] for key in keys if self.storage.run(statement("clear_lock"), {"key": key})}
+
+    def rate_limit(self, name: str, limit: int, per: float, retry: bool = True) -> WindowLimit:
+        """Return a fixed-window rate limit, counted in one statement; see `WindowLimit`."""
+        return WindowLimit(self, name, limit, per, retry=retry)
 
     def add_schedule(self, task: Task) -> None:
         """Add a job that is due at its eta."""

@@ -102,4 +102,4 @@ def _write_rest(connection: Connection, job: Job, outcome: Outcome, enqueue_call
         if values:
             job.children.append(enqueue_callback(job, callback, [bytes(row["value"]) for row in values]))
     for row in job.children:
-        connection.exec_driver_sql(statement("enqueue"), row)
+        connection.exec_driver_sql(statement("enqueue"), row | {"always_notify": False})

@@ -120,7 +120,7 @@ class PostgresStorage(SqlStorage):
 
     def enqueue_row(self, row: dict[str, Any]) -> bool:
         """Add a job of `rows.row_of`; False when its task id, tick or unique key is there already."""
-        return bool(self.run(statement("enqueue"), row))
+        return bool(self.run(statement("enqueue"), row | {"always_notify": False}))
 
     def claim(
         self, token: UUID, total: int, turn: Sequence[str] | None = None, now: dt.datetime | None = None
@@ -135,7 +135,7 @@ class PostgresStorage(SqlStorage):
         """
         order = list(turn or self.lanes)
         rows = self.run(
-            statement("claim"),
+            f"{statement('claim_gate')};\n{statement('claim')}",
             {"lanes": order, "total": total, "token": token, "consumer_id": self.consumer_id, "now": now},
         )
         rows.sort(key=lambda row: (order.index(row["lane"]), -row["priority"], row["rank"], row["id"]))

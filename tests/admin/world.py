@@ -163,9 +163,9 @@ def add_attempt(
     task_id = task_id or str(uuid4())
     database.query(
         "insert into huey.job_attempt (task_id, task_name, lane, tenant_id, attempt, outcome, ended, worker,"
-        " enqueued_at, claimed_at, ended_at, wait_ms, run_ms, error_class, error_message) values (%s, 'skeldir.attribution."
-        "recompute_window', %s, %s, 1, %s, %s, 'host:1:1', now() - %s::interval, now() - %s::interval,"
-        " now() - %s::interval, 12, %s, %s, %s)",
+        " enqueued_at, claimed_at, ended_at, wait_ms, run_ms, error_class, error_message) values (%s,"
+        " 'skeldir.attribution.recompute_window', %s, %s, 1, %s, %s, 'host:1:1',"
+        " now() - %s::interval, now() - %s::interval, now() - %s::interval, 12, %s, %s, %s)",
         (
             task_id,
             lane,

@@ -43,7 +43,7 @@ def run_window(
 
 def allocations(database: Database, model_version: str) -> list[tuple[str, int]]:
     """Return (channel, cents) of all tenants, by event time and channel."""
-    return database.query(  # type: ignore[return-value]
+    return database.query(
         "select channel_code, allocated_revenue_cents from attribution_allocations where model_version = %s"
         " order by converted_at, event_id, channel_code",
         (model_version,),

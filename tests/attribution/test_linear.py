@@ -89,9 +89,18 @@ def test_sql_agrees_with_the_plain_reading(database: Database, dedupe: str, repe
 
 def test_thousands_of_touches_of_one_journey(database: Database) -> None:
     tenant_id = make_tenant(database)
-    events = [{"id": str(uuid5(tenant_id, str(n))), "at": (DAY + timedelta(seconds=n)).isoformat(), "kind": "touch",
-               "journey": str(tenant_id), "channel": CHANNELS[n % 3], "cents": None, "currency": None}
-              for n in range(3000)]  # fmt: skip
+    events: list[dict[str, object]] = [
+        {
+            "id": str(uuid5(tenant_id, str(n))),
+            "at": (DAY + timedelta(seconds=n)).isoformat(),
+            "kind": "touch",
+            "journey": str(tenant_id),
+            "channel": CHANNELS[n % 3],
+            "cents": None,
+            "currency": None,
+        }
+        for n in range(3000)
+    ]
     sale = {"kind": "conversion", "cents": 10_001, "currency": "USD", "channel": "unknown"}
     events.append(events[-1] | sale | {"id": str(tenant_id)})
     database.query(INSERT, {"tenant": str(tenant_id), "events": json.dumps(events)})

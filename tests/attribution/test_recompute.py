@@ -122,14 +122,27 @@ def test_late_touch_changes_its_conversions_only(database: Database) -> None:
     assert len(set(other) & set(physical(database))) == 1
 
 
-def test_sum_triggers_refuse_a_lost_cent(database: Database) -> None:
+@pytest.mark.parametrize(
+    "change",
+    [
+        "update attribution_allocations set allocated_revenue_cents = 3332 where channel_code = 'email'",
+        "update attribution_allocations set allocation_ratio = 0.3 where channel_code = 'email'",
+        "delete from attribution_allocations where channel_code = 'email'",
+        "insert into attribution_allocations select tenant_id, event_id, model_version, 'organic', 0, 1, currency,"
+        " is_fallback, model_type, run_id, converted_at from attribution_allocations where channel_code = 'email'",
+        "update attribution_allocations set event_id = gen_random_uuid()",
+    ],
+)
+def test_sum_triggers_refuse_a_lost_cent(database: Database, change: str) -> None:
     tenant_id = make_tenant(database)
-    make_event(database, tenant_id, cents=100)
-    version = make_version(tenant_id, "linear")
+    make_event(database, tenant_id, cents=10_000)
+    version = make_version(tenant_id, "even_split", channels=CHANNELS)
     run_window(tenant_id, version)
+    before = allocations(database, version)
     with pytest.raises(CheckViolation):
-        database.query("update attribution_allocations set allocated_revenue_cents = 99")
-    assert allocations(database, version) == [("direct", 100)]
+        database.query(change)
+    assert allocations(database, version) == before
+    database.query("delete from attribution_allocations")  # all of an event's rows may go
 
 
 def test_dirty_ranges_go_with_a_run_of_the_published_version_that_covers_them(database: Database) -> None:

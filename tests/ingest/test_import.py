@@ -48,12 +48,14 @@ def test_sample_is_allocated_like_the_independent_script_says(
         assert (row_count, flag_count) == (10_000, 4_944)
     assert run_import(path, *ARGUMENTS, "--create-tenant") == 0
     said = capsys.readouterr()
-    assert f"added {row_count:,} touches and {flag_count:,} conversions; 0 events were there already; 0 rows" in said.out
+    assert (
+        f"added {row_count:,} touches and {flag_count:,} conversions; 0 events were there already; 0 rows" in said.out
+    )
     assert said.err == "", "no progress bar where nobody looks"
 
     tenant_id = UUID(str(database.value("select id from tenants")))
     version = make_version(tenant_id, "linear", publish=True)
-    (start, end), = database.query("select min(range_start), max(range_end) from attribution_dirty_ranges")
+    ((start, end),) = database.query("select min(range_start), max(range_end) from attribution_dirty_ranges")
     run = run_window(tenant_id, version, start, end)
     assert run.conversion_count == flag_count
     assert database.value("select count(*) from attribution_dirty_ranges") == 0

@@ -34,9 +34,7 @@ def tenant(database: Database, huey: SkeldirHuey) -> UUID:
 
 
 def statuses(database: Database) -> list[tuple[str, int, str | None]]:
-    return database.query(  # type: ignore[return-value]
-        "select status, run_count, error_message from attribution_recompute_jobs order by created_at"
-    )
+    return database.query("select status, run_count, error_message from attribution_recompute_jobs order by created_at")
 
 
 def jobs(database: Database) -> list[str]:
@@ -183,7 +181,7 @@ def dirty(database: Database, tenant_id: UUID, start: datetime, end: datetime) -
 
 
 def windows(database: Database) -> list[tuple[datetime, datetime, str]]:
-    return database.query(  # type: ignore[return-value]
+    return database.query(
         "select window_start, window_end, status from attribution_recompute_jobs order by window_start"
     )
 

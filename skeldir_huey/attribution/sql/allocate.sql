@@ -30,20 +30,29 @@ computed as materialized (
          (cents + (cents_rank <= cents_left)::integer)::bigint as allocated_revenue_cents
     from ranked
 ),
-existing as materialized (
-  select event_id, channel_code, allocation_ratio, allocated_revenue_cents, currency, is_fallback
-    from attribution_allocations
-   where tenant_id = %(tenant_id)s and model_version = %(model_version)s
-     and converted_at >= %(window_start)s and converted_at < %(window_end)s
+-- New and old side by side. By grouping, not by a join: its cost does not depend on what the planner thinks of CTEs.
+compared as materialized (
+  select event_id, channel_code, max(occurred_at) as occurred_at,
+         max(ratio) as ratio, max(cents) as cents, max(currency) as currency, bool_or(is_fallback) as is_fallback,
+         max(old_ratio) as old_ratio, max(old_cents) as old_cents, max(old_currency) as old_currency,
+         bool_or(old_is_fallback) as old_is_fallback, max(place) as place
+    from (select event_id, channel_code, occurred_at,
+                 allocation_ratio as ratio, allocated_revenue_cents as cents, currency, is_fallback,
+                 null::numeric as old_ratio, null::bigint as old_cents, null::text as old_currency,
+                 null::boolean as old_is_fallback, null::tid as place
+            from computed
+           union all
+          select event_id, channel_code, null, null, null, null, null,
+                 allocation_ratio, allocated_revenue_cents, currency, is_fallback, ctid
+            from attribution_allocations
+           where tenant_id = %(tenant_id)s and model_version = %(model_version)s
+             and converted_at >= %(window_start)s and converted_at < %(window_end)s) both_sides
+   group by event_id, channel_code
 ),
+-- By ctid: the lock of this version keeps the rows where they are, and nothing else is looked at.
 removed as (
-  delete from attribution_allocations a
-   using (select e.event_id, e.channel_code
-            from existing e
-            left join computed c on c.event_id = e.event_id and c.channel_code = e.channel_code
-           where c.event_id is null) stale
-   where a.tenant_id = %(tenant_id)s and a.model_version = %(model_version)s
-     and a.event_id = stale.event_id and a.channel_code = stale.channel_code
+  delete from attribution_allocations
+   where tenant_id = %(tenant_id)s and ctid = any (array(select place from compared where cents is null))
   returning 1
 ),
 -- Rows that are right already are left out here: ON CONFLICT would lock, so write, even those that it does not update.
@@ -51,13 +60,11 @@ written as (
   insert into attribution_allocations
     (tenant_id, event_id, model_version, channel_code, allocation_ratio, allocated_revenue_cents, currency,
      is_fallback, model_type, run_id, converted_at)
-  select %(tenant_id)s, c.event_id, %(model_version)s, c.channel_code, c.allocation_ratio,
-         c.allocated_revenue_cents, c.currency, c.is_fallback, %(model_type)s, %(run_id)s, c.occurred_at
-    from computed c
-    left join existing e on e.event_id = c.event_id and e.channel_code = c.channel_code
-   where e.event_id is null
-      or (e.allocation_ratio, e.allocated_revenue_cents, e.currency, e.is_fallback)
-         is distinct from (c.allocation_ratio, c.allocated_revenue_cents, c.currency, c.is_fallback)
+  select %(tenant_id)s, event_id, %(model_version)s, channel_code, ratio, cents, currency, is_fallback,
+         %(model_type)s, %(run_id)s, occurred_at
+    from compared
+   where cents is not null
+     and (old_ratio, old_cents, old_currency, old_is_fallback) is distinct from (ratio, cents, currency, is_fallback)
   on conflict (tenant_id, event_id, model_version, channel_code) do update
      set allocation_ratio = excluded.allocation_ratio,
          allocated_revenue_cents = excluded.allocated_revenue_cents,

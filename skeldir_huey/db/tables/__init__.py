@@ -7,7 +7,20 @@ from skeldir_huey.db.tables.attribution import Allocation, ModelVersion, Publish
 from skeldir_huey.db.tables.base import Base
 from skeldir_huey.db.tables.console import ConsoleAudit, ConsoleGrant, ConsoleUser
 from skeldir_huey.db.tables.events import Channel, DeadEvent, DirtyRange, Event, EventKind, Tenant
-from skeldir_huey.db.tables.queue import ChordMember, Consumer, Counter, FailedJob, Job, JobAttempt, Lane, Result, Tick
+from skeldir_huey.db.tables.flow import Flow, FlowTotal, Lock
+from skeldir_huey.db.tables.queue import (
+    ChordMember,
+    Consumer,
+    Counter,
+    FailedJob,
+    Job,
+    JobAttempt,
+    Lane,
+    Result,
+    TaskRule,
+    TenantRule,
+    Tick,
+)
 
 __all__ = [
     "Allocation",
@@ -24,13 +37,18 @@ __all__ = [
     "Event",
     "EventKind",
     "FailedJob",
+    "Flow",
+    "FlowTotal",
     "Job",
     "JobAttempt",
     "Lane",
+    "Lock",
     "ModelVersion",
     "Published",
     "Result",
     "Run",
+    "TaskRule",
     "Tenant",
+    "TenantRule",
     "Tick",
 ]

@@ -61,8 +61,41 @@ class Lane(Base):
     paused_by: Mapped[str | None]
     pause_reason: Mapped[str | None]
     resume_at: Mapped[datetime | None]
+    cap: Mapped[int | None]
+    virtual_time: Mapped[float] = mapped_column(server_default=text("0"))
+
+    __table_args__ = (CheckConstraint("cap > 0"), {"schema": "huey"})
+
+
+class TaskRule(Base):
+    """A task's cap and pause in a lane."""
+
+    __tablename__ = "task_rule"
+
+    lane: Mapped[str] = mapped_column(ForeignKey("huey.lane.name"), primary_key=True)
+    task_name: Mapped[str] = mapped_column(primary_key=True)
+    cap: Mapped[int | None]
+    paused_at: Mapped[datetime | None]
+    paused_by: Mapped[str | None]
+    pause_reason: Mapped[str | None]
+    resume_at: Mapped[datetime | None]
+
+    __table_args__ = (CheckConstraint("cap > 0"), {"schema": "huey"})
+
+
+class TenantRule(Base):
+    """A tenant's share, cap and pause in a lane; without a row: weight 1, no cap."""
+
+    __tablename__ = "tenant_rule"
+
+    tenant_id: Mapped[UUID] = mapped_column(primary_key=True)
+    lane: Mapped[str] = mapped_column(ForeignKey("huey.lane.name"), primary_key=True)
     weight: Mapped[float] = mapped_column(server_default=text("1"))
     cap: Mapped[int | None]
+    paused_at: Mapped[datetime | None]
+    paused_by: Mapped[str | None]
+    pause_reason: Mapped[str | None]
+    resume_at: Mapped[datetime | None]
 
     __table_args__ = (CheckConstraint("weight > 0"), CheckConstraint("cap > 0"), {"schema": "huey"})
 
@@ -83,6 +116,7 @@ class Job(Base):
     state: Mapped[str]
     run_at: Mapped[datetime] = mapped_column(server_default=NOW)
     rank: Mapped[float] = mapped_column(server_default=text("0"))
+    held: Mapped[bool] = mapped_column(server_default=sa.false())
     attempt: Mapped[int] = mapped_column(server_default=text("0"))
     deaths: Mapped[int] = mapped_column(server_default=text("0"))
     claim_token: Mapped[UUID | None]
@@ -108,6 +142,13 @@ class Job(Base):
             text("priority desc"),
             "rank",
             "id",
+            postgresql_where=text("state = 'waiting' and not held"),
+        ),
+        Index(
+            "job_share",
+            "lane",
+            text("(coalesce(tenant_id, '00000000-0000-0000-0000-000000000000'::uuid))"),
+            "rank",
             postgresql_where=text("state = 'waiting'"),
         ),
         Index("job_scheduled", "run_at", postgresql_where=text("state = 'scheduled'")),
@@ -176,6 +217,7 @@ class Counter(Base):
 
     key: Mapped[str] = mapped_column(primary_key=True)
     value: Mapped[int] = mapped_column(sa.BigInteger)
+    time_window: Mapped[int | None] = mapped_column(sa.BigInteger)
 
     __table_args__ = ({"schema": "huey"},)
 
@@ -206,6 +248,7 @@ class Consumer(Base):
     started_at: Mapped[datetime] = mapped_column(server_default=NOW)
     heartbeat_at: Mapped[datetime] = mapped_column(server_default=NOW)
     holds_lock: Mapped[bool] = mapped_column(server_default=sa.true())
+    idle: Mapped[bool] = mapped_column(server_default=sa.false())
     stopped_at: Mapped[datetime | None]
 
     __table_args__ = ({"schema": "huey"},)

@@ -1,2 +1,6 @@
--- Deletes all scheduled jobs, unrecorded: for tests and empty systems. Served by job_scheduled.
-delete from huey.job where state = 'scheduled'
+-- Deletes all scheduled jobs, recorded in the ledger as pruned: for tests and empty systems. Served by job_scheduled.
+with gone as (
+  delete from huey.job where state = 'scheduled' returning lane, tenant_id
+)
+insert into huey.flow (lane, tenant_id, kind, job_count)
+select lane, tenant_id, 'pruned', count(*) from gone group by lane, tenant_id

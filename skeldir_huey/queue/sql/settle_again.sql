@@ -6,6 +6,14 @@ with back as (
      set state = case when %(run_at)s::timestamptz > coalesce(%(now)s::timestamptz, clock_timestamp())
                       then 'scheduled' else 'waiting' end,
          run_at = coalesce(%(run_at)s::timestamptz, %(now)s::timestamptz, clock_timestamp()),
+         rank = case when %(counted)s then greatest((select l.virtual_time from huey.lane l where l.name = j.lane),
+                         (select w.rank from huey.job w
+                           where w.lane = j.lane and w.state = 'waiting'
+                             and coalesce(w.tenant_id, '00000000-0000-0000-0000-000000000000')
+                                 = coalesce(j.tenant_id, '00000000-0000-0000-0000-000000000000')
+                           order by w.rank desc limit 1))
+                + 1 / coalesce((select r.weight from huey.tenant_rule r
+                                 where r.tenant_id = j.tenant_id and r.lane = j.lane), 1) else j.rank end,
          message = coalesce(%(message)s, j.message), attempt = j.attempt - case when %(counted)s then 0 else 1 end,
          deaths = j.deaths + (%(cut)s and j.claimed_at > pg_postmaster_start_time())::integer,
          claim_token = null, consumer_id = null, started_at = null, last_error = %(error_message)s,

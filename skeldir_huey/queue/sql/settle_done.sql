@@ -23,5 +23,8 @@ with outcome as (
   on conflict (key) do update set value = excluded.value, is_result = true, expires_at = excluded.expires_at
 ), unrevoked as (
   delete from huey.result r using gone where r.key = gone.revoke_key
+), counted as (
+  insert into huey.flow (lane, tenant_id, kind, job_count)
+  select lane, tenant_id, 'done', count(*) from gone group by lane, tenant_id
 )
 select id from gone

@@ -12,5 +12,7 @@ with gone as (
          extract(epoch from claimed_at - greatest(run_at, enqueued_at)) * 1000, %(run_ms)s, %(error_class)s,
          %(error_message)s, letter_id
     from gone
+), counted as (
+  insert into huey.flow (lane, tenant_id, kind, job_count) select lane, tenant_id, %(outcome)s, 1 from gone
 )
 select id from gone

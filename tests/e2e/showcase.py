@@ -1,0 +1,243 @@
+"""Seeds a database so that every page of the console has something to show, and takes a picture of each page.
+
+`python -m tests.e2e.showcase FOLDER` makes its own cluster, starts the console, and writes the pictures: 1280 and 390
+pixels wide, light and dark.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+import waitress
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from admin import create_app
+from tests.admin.world import MODEL, PASSWORD, TRACEBACK, World, act, make_world, sign_in
+from tests.cluster import Cluster, Database
+from tests.conftest import TEMPLATE, point_at, prepare, program
+
+# No background traffic of its own: a test that counts requests must see those of the page only.
+CHROMIUM_ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+ATTEMPTS = """
+insert into huey.job_attempt (task_id, task_name, lane, tenant_id, attempt, outcome, ended, worker, enqueued_at,
+  claimed_at, ended_at, wait_ms, run_ms, error_class, error_message)
+select gen_random_uuid()::text, 'skeldir.' || lane || '.task', lane, tenant, 1, outcome, outcome <> 'errored',
+  'host:7:1', at - interval '2 seconds', at - interval '1 second', at, 1000 * random(), 4000 * random() * random(),
+  case when outcome in ('dead', 'errored') then 'TimeoutError' end, null
+from (
+  select at,
+    (array['attribution', 'attribution', 'ingest', 'maintenance', 'housekeeping'])[1 + floor(5 * random())] as lane,
+    case when at between now() - interval '7 hours' and now() - interval '6 hours' and random() < 0.3 then 'dead'
+         when random() < 0.04 then 'errored' when random() < 0.01 then 'dead' else 'done' end as outcome,
+    (array[%(a)s, %(b)s]::uuid[])[1 + floor(2 * random())] as tenant
+  from (select now() - interval '24 hours' * random() as at from generate_series(1, 9000)) moments) rows
+"""
+
+LETTERS = """
+insert into worker_failed_jobs (tenant_id, task_id, task_name, queue, worker, task_kwargs, error_type, exception_class,
+  error_message, traceback, fingerprint, retry_count, status, resolved_at, correlation_id, failed_at, message)
+select (array[%(a)s, %(b)s, null]::uuid[])[1 + i %% 3], gen_random_uuid()::text,
+  (array['skeldir.attribution.recompute_window', 'skeldir.ingest.file', 'skeldir.reports.refresh_all'])[1 + i %% 3],
+  (array['attribution', 'ingest', 'maintenance'])[1 + i %% 3], 'worker-host:4711:' || i %% 4, %(kwargs)s,
+  (array['timeout', 'permanent', 'transient'])[1 + i %% 3],
+  (array['TimeoutError', 'InputError', 'OperationalError'])[1 + i %% 3],
+  (array['canceling statement due to statement timeout after 30 s (window 11968)',
+         'revenue_cents: expected an amount such as 12.50, got ''twelve'' (line 88123 of orders-2025-06-01.csv)',
+         'server closed the connection unexpectedly'])[1 + i %% 3],
+  %(traceback)s, '9f2c41d07be81a33', i %% 3, status, case when status = 'resolved' then now() end,
+  gen_random_uuid(), now() - i * interval '7 minutes', '{}'
+from (select i, (array['pending', 'pending', 'pending', 'resolved', 'abandoned'])[1 + i %% 5] as status
+        from generate_series(1, 90) i) rows
+"""
+
+RUNS = """
+insert into attribution_recompute_jobs (tenant_id, window_start, window_end, model_version, status, run_count, task_id,
+  conversion_count, allocation_count, changed_count, checksum, error_message, created_at, started_at, finished_at)
+select %(a)s, timestamptz '2025-05-01' + i * interval '1 day', timestamptz '2025-05-02' + i * interval '1 day',
+  %(model)s, status, 1 + i %% 3, gen_random_uuid()::text, case when status = 'succeeded' then 160 + i end,
+  case when status = 'succeeded' then 600 + 3 * i end, case when status = 'succeeded' then i end,
+  case when status = 'succeeded' then sha256(i::text::bytea) end,
+  case when status = 'failed' then 'canceling statement due to statement timeout' end,
+  now() - i * interval '11 minutes', now() - i * interval '11 minutes',
+  case when status in ('succeeded', 'failed') then now() - i * interval '11 minutes' + interval '2.4 seconds' end
+from (select i, (array['succeeded', 'succeeded', 'succeeded', 'failed', 'running', 'pending'])[1 + i %% 6] as status
+        from generate_series(1, 27) i) rows
+"""
+
+SALES = """
+with sale as (
+  insert into attribution_events (tenant_id, occurred_at, event_type, kind, journey_key, session_id, channel,
+    revenue_cents, currency, idempotency_key)
+  select %(a)s, timestamptz '2025-06-03' + i * interval '37 minutes', 'purchase', 'conversion', gen_random_uuid(),
+    gen_random_uuid(), 'direct', 3000 + (i * 7919) %% 20000, 'USD', sha256(('sale' || i)::bytea)
+  from generate_series(1, 400) i returning *),
+split as (
+  select s.*, p.channel as code, p.place from sale s cross join lateral (
+    values ('email', 0), ('google_search_paid', 1), ('facebook_paid', 2), ('organic', 3)) as p(channel, place)
+  where p.place <= abs(hashtext(s.id::text)) %% 4)
+insert into attribution_allocations (tenant_id, event_id, model_version, channel_code, allocation_ratio,
+  allocated_revenue_cents, currency, is_fallback, model_type, run_id, converted_at)
+select tenant_id, id, %(model)s, code,
+  case when place = 0 then 1 - round(1.0 / n, 10) * (n - 1) else round(1.0 / n, 10) end,
+  revenue_cents / n + case when place < revenue_cents %% n then 1 else 0 end, currency, false, 'linear', %(run)s,
+  occurred_at
+from (select *, count(*) over (partition by id) as n from split) counted
+"""
+
+CONSUMERS = """
+insert into huey.consumer (id, host, pid, worker_type, worker_count, lanes, version, heartbeat_at, started_at)
+values (%(x)s, 'worker-host', 4711, 'thread', 4, '{housekeeping,maintenance,attribution,ingest}', '0.1.0',
+        now() + interval '10 minutes', now() - interval '3 days'),
+       (%(y)s, 'spare-host', 31, 'thread', 2, '{llm}', '0.1.0', now() - interval '2 minutes',
+        now() - interval '3 hours')
+"""
+
+
+def make_busy_world(database: Database) -> World:
+    """Fill a fresh database with a day of work."""
+    world = make_world(database)
+    parameters: dict[str, Any] = {
+        "a": str(world.a.tenant_id),
+        "b": str(world.b.tenant_id),
+        "model": MODEL,
+        "run": str(world.a.run),
+        "kwargs": json.dumps({"window_start": "2025-06-01T00:00:00Z", "window_end": "2025-06-02T00:00:00Z"}),
+        "traceback": TRACEBACK,
+        "x": str(uuid4()),
+        "y": str(uuid4()),
+    }
+    database.query("select setseed(0.42)")
+    for statement in (ATTEMPTS, LETTERS, RUNS, SALES, CONSUMERS):
+        database.query(statement, parameters)
+    database.query(
+        "update huey.lane set paused_at = now() - interval '26 minutes', paused_by = 'dana@example.com',"
+        " pause_reason = 'vacuum of the big table' where name = 'maintenance'"
+    )
+    database.query("refresh materialized view mv_channel_performance")
+    database.query("refresh materialized view mv_allocation_summary")
+    return world
+
+
+@contextmanager
+def console() -> Iterator[str]:
+    """Serve the console on a free port, in this process, and give its address."""
+    server = waitress.create_server(create_app(), host="127.0.0.1", port=0, threads=6)
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.effective_port}"
+    finally:
+        server.close()
+        thread.join(10)
+
+
+@contextmanager
+def browser(executable: str) -> Iterator[Browser]:
+    """Start the system's Chromium."""
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=executable, args=CHROMIUM_ARGUMENTS)
+        try:
+            yield started
+        finally:
+            started.close()
+
+
+def enter(page: Page, address: str, email: str, path: str = "/admin/") -> None:
+    """Sign in through the page, as a person does."""
+    page.goto(f"{address}/admin/login?next={path}")
+    page.get_by_label("E-mail").fill(email)
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Sign in").click()
+    page.wait_for_url(f"{address}{path}*")
+
+
+def paths(world: World) -> dict[str, str]:
+    """Return every page worth a picture, by name."""
+    scope = f"?tenant={world.a.tenant_id}"
+    return {
+        "overview": "/admin/",
+        "overview-tenant": f"/admin/{scope}&range=6h",
+        "dead": "/admin/dead/",
+        "dead-empty": "/admin/dead/?status=abandoned&queue=llm",
+        "letter": f"/admin/dead/{world.a.letter}/",
+        "confirm": f"/admin/dead/{world.a.letter}/abandon",
+        "runs": "/admin/runs/",
+        "run": f"/admin/runs/{world.a.run}/",
+        "allocations": f"/admin/allocations/{scope}",
+        "allocations-choose": "/admin/allocations/",
+        "sale": f"/admin/allocations/{world.a.sale}/{scope}",
+        "audit": "/admin/audit/",
+        "account": "/admin/account/",
+        "not-found": "/admin/runs/nothing/",
+        "password": "/admin/change",
+    }
+
+
+def take(world: World, folder: Path, executable: str, only: set[str]) -> None:
+    """Write a picture of each page in each width and theme."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with console() as address, browser(executable) as started:
+        for width, height in ((1280, 860), (390, 844)):
+            for scheme in ("light", "dark"):
+                context = started.new_context(
+                    viewport={"width": width, "height": height},
+                    color_scheme="dark" if scheme == "dark" else "light",
+                )
+                page = context.new_page()
+                page.goto(f"{address}/admin/login")
+                page.screenshot(path=folder / f"login-{width}-{scheme}.png")
+                enter(page, address, world.admin)
+                for name, path in paths(world).items():
+                    if not only or name in only:
+                        page.goto(address + path)
+                        page.screenshot(path=folder / f"{name}-{width}-{scheme}.png", full_page=True)
+                context.close()
+
+
+def main(folder: Path, only: set[str]) -> None:
+    """Make a cluster, seed it, take the pictures, remove it."""
+    executable = program("chromium")
+    assert executable, "no Chromium found"
+    cluster = Cluster()
+    try:
+        cluster.start()
+        prepare(cluster)
+        cluster.database("postgres").connect(autocommit=True).cursor().execute(
+            f"create database show template {TEMPLATE} owner skeldir_owner"
+        )
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("SKELDIR_DATA_DIR", str(cluster.root / "home"))
+            point_at(cluster.database("show"), patch)
+            world = make_busy_world(cluster.database("show"))
+            client = create_app().test_client()
+            sign_in(client, world.admin)
+            letters = cluster.database("show").query(
+                "select id, tenant_id from worker_failed_jobs"
+                " where status = 'pending' and tenant_id is not null limit 3"
+            )
+            for (letter, tenant), verb in zip(letters, ("replay", "abandon", "replay"), strict=True):
+                act(client, letter, verb, tenant, reason="the import was repeated, see ticket 4711")
+            take(world, folder, executable, only)
+    finally:
+        cluster.remove()
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), set(sys.argv[2:]))
