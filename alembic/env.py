@@ -6,10 +6,10 @@ import sys
 from typing import Any
 
 import sqlalchemy as sa
+from alembic import context
 from alembic.command import upgrade
 from sqlalchemy.exc import DBAPIError
 
-from alembic import context
 from skeldir_huey.db import bootstrap, urls
 from skeldir_huey.errors import ConfigError, DatabaseError, SkeldirError
 

@@ -228,7 +228,7 @@ grant select, insert on huey.job_attempt to app_rw;
 grant select on huey.lane, huey.task_rule to app_user, console_tenant, console_all, console_global;
 grant update (paused_at, paused_by, pause_reason, resume_at, cap) on huey.lane to console_global;
 grant insert, update, delete on huey.task_rule to console_global;
-grant select on huey.tenant_rule to app_user, console_tenant, console_all;
+grant select on huey.tenant_rule to app_user, console_tenant, console_all, console_global;
 grant insert, update, delete on huey.tenant_rule to console_tenant;
 grant insert on huey.flow to app_user, console_tenant, console_global;
 grant select on huey.flow, huey.flow_total to console_tenant, console_all, console_global;

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import shutil
 import sys
 from pathlib import Path
+from typing import Any
 
 from tqdm import tqdm
 
@@ -57,7 +59,9 @@ def run(args: argparse.Namespace) -> int:
     options = _options(args)
     with open_source(Path(args.file), options, args.format) as source:
         tenant = _tenant(args)
-        with tqdm(total=source.size, unit="B", unit_scale=True, disable=None, file=sys.stderr, leave=False) as bar:
+        size = shutil.get_terminal_size()  # 80 x 24 where the terminal says 0 x 0, which tqdm would believe
+        look: dict[str, Any] = {"unit_scale": True, "ncols": size.columns, "nrows": size.lines, "leave": False}
+        with tqdm(total=source.size, unit="B", disable=None, file=sys.stderr, **look) as bar:
             report = import_rows(source.rows, Path(args.file).name, tenant, options, bar.update)
     _print(Path(args.file).name, tenant.name, report)
     return 0

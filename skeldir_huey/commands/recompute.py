@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import shutil
 import sys
 import time
+from typing import Any
 
 from tqdm import tqdm
 
@@ -61,7 +63,9 @@ def run(args: argparse.Namespace) -> int:
 
 def _wait(asked: Run, timeout_s: float) -> Run:
     deadline = time.monotonic() + timeout_s
-    with tqdm(desc="waiting", bar_format="{desc} {elapsed}", disable=None, file=sys.stderr, leave=False) as bar:
+    size = shutil.get_terminal_size()  # 80 x 24 where the terminal says 0 x 0, which tqdm would believe
+    look: dict[str, Any] = {"bar_format": "{desc} {elapsed}", "ncols": size.columns, "nrows": size.lines}
+    with tqdm(desc="waiting", disable=None, file=sys.stderr, leave=False, **look) as bar:
         while True:
             with transaction(asked.tenant_id, read_only=True) as connection:
                 now = runs.read(connection, asked.tenant_id, asked.id)

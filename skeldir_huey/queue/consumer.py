@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import os
 import signal
+import threading
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -110,12 +111,27 @@ class DrainingProcesses(ProcessEnvironment):
     def init_child(self, process: Any) -> None:
         super().init_child(process)
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        watch = threading.Thread(target=_exit_with_parent, args=(process.huey,), name="skeldir-parent", daemon=True)
+        watch.start()
 
     def interrupt_workers(self, procs: list[Any]) -> None:
         super().interrupt_workers(procs)
         for proc in procs:
             if proc.is_alive():
                 proc.kill()  # its claims are rescued by whoever lives
+
+
+def _exit_with_parent(huey: SkeldirHuey) -> None:
+    """Give back this child's claims and exit once its parent is gone: a kill -9 of the parent leaves nobody behind."""
+    parent = os.getppid()
+    gone = threading.Event()
+    while os.getppid() == parent:
+        gone.wait(1.0)
+    log.error("parent_gone", pid=os.getpid())
+    try:
+        huey.close_process()
+    finally:
+        os._exit(1)
 
 
 class SkeldirConsumer(Consumer):

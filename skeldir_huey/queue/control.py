@@ -101,7 +101,7 @@ def _check_cap(cap: int | None) -> None:
 def ledger(connection: Connection) -> list[dict[str, Any]]:
     """Return the conservation ledger: one row per lane and tenant, counts of jobs.
 
-    enqueued = scheduled + waiting + running + done + dead + cancelled + pruned + gap, and gap is 0 unless a job was lost.
+    enqueued = scheduled + waiting + running + done + dead + cancelled + pruned + gap; gap is 0 unless a job was lost.
     """
     return rows(connection, statement("ledger"))
 

@@ -73,7 +73,7 @@ class Desk:
             seen = self._generation
         claim, announced = self._take_now()
         self._tell(announced)
-        if claim is None and not self.stopping:
+        if claim is None:
             with self._news:
                 if self._generation == seen:
                     self._news.wait(wait_s)

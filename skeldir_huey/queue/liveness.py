@@ -7,7 +7,6 @@ import select
 import socket
 import threading
 import time
-from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 from uuid import UUID
@@ -46,18 +45,13 @@ class Liveness(threading.Thread):
         storage: gives the consumer id.
         desk: woken by notifications; stopped from claiming while the lock is not held.
         describe: what to write on the consumer row: worker_type, worker_count.
-        on_orphaned: called once when the parent process is gone (process workers only).
     """
 
-    def __init__(
-        self, storage: PostgresStorage, desk: Desk, describe: dict[str, Any], on_orphaned: Callable[[], None] | None
-    ) -> None:
+    def __init__(self, storage: PostgresStorage, desk: Desk, describe: dict[str, Any]) -> None:
         super().__init__(name="skeldir-liveness", daemon=True)
         self._storage = storage
         self._desk = desk
         self._describe = describe
-        self._on_orphaned = on_orphaned
-        self._parent = os.getppid()
         self._stop_event = threading.Event()
         self._connection: Any = None
         self._last_beat = 0.0
@@ -93,7 +87,6 @@ class Liveness(threading.Thread):
                 self._desk.may_claim = False
                 self._drop()
                 self._stop_event.wait(0.25)
-            self._check_parent()
 
     def _connect(self) -> None:
         connection = psycopg2.connect(
@@ -193,7 +186,3 @@ class Liveness(threading.Thread):
         with connection.cursor() as cursor:
             cursor.execute("set local role app_rw; " + text, parameters)
             return cursor.fetchall() if cursor.description else []
-
-    def _check_parent(self) -> None:
-        if self._on_orphaned is not None and os.getppid() != self._parent:
-            self._on_orphaned()

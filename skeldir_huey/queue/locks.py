@@ -12,7 +12,7 @@ from skeldir_huey.queue.storage import statement
 
 
 class OwnedLock(TaskLock):
-    """A named lock. Taken inside a job, it is held while that job's claim lives: nothing has to be flushed after a crash.
+    """A named lock. Taken inside a job, it is held while that job's claim lives: a crash leaves nothing to flush.
 
     Only its owner lets go of it. Taken outside a job it has no owner to die, so give it a `ttl`.
 

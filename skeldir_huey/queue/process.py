@@ -41,7 +41,7 @@ class ProcessState:
         name_sessions(storage.application_name)
         self.desk = Desk(storage, huey.announce)
         self.desk.may_claim = False  # until the lock is held
-        self.liveness = Liveness(storage, self.desk, description, self._orphaned if is_child else None)
+        self.liveness = Liveness(storage, self.desk, description)
         self.liveness.start()
         threading.Thread(target=self.desk.flush_loop, name="skeldir-settler", daemon=True).start()
 
@@ -58,11 +58,6 @@ class ProcessState:
             log.error("release_failed", error=str(error).strip())
         self.liveness.stop()
         self.huey.storage.close()
-
-    def _orphaned(self) -> None:
-        log.error("parent_gone", pid=self.pid)
-        self.close()
-        os._exit(1)
 
 
 def name_sessions(application_name: str) -> None:

@@ -49,7 +49,7 @@ def test_sql_agrees_with_the_plain_reading(database: Database, dedupe: str, repe
     connection = database.connect(autocommit=True)
     cursor = connection.cursor()
 
-    @settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=40, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
     @example([(60, "a", "touch", "email", 0), (60, "a", "conversion", "direct", 7), (60, "a", "touch", "organic", 0)])
     @given(facts)
     def check(given_facts: list[tuple[int, str, str, str, int]]) -> None:

@@ -144,6 +144,7 @@ def console() -> Iterator[str]:
     try:
         yield f"http://127.0.0.1:{server.effective_port}"
     finally:
+        server.task_dispatcher.shutdown(cancel_pending=True, timeout=5)
         server.close()
         thread.join(10)
 
@@ -164,8 +165,8 @@ def enter(page: Page, address: str, email: str, path: str = "/admin/") -> None:
     page.goto(f"{address}/admin/login?next={path}")
     page.get_by_label("E-mail").fill(email)
     page.get_by_label("Password").fill(PASSWORD)
-    page.get_by_role("button", name="Sign in").click()
-    page.wait_for_url(f"{address}{path}*")
+    with page.expect_navigation(url=lambda url: "/admin/login" not in url):
+        page.get_by_role("button", name="Sign in").click()
 
 
 def paths(world: World) -> dict[str, str]:

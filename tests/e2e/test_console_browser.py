@@ -37,7 +37,8 @@ def address(world: World) -> Iterator[str]:
 
 
 @pytest.fixture
-def context(started: Browser) -> Iterator[BrowserContext]:
+def context(started: Browser, address: str) -> Iterator[BrowserContext]:
+    """A window of its own; it closes before the server does, which waits for open connections."""
     made = started.new_context(viewport={"width": 1280, "height": 860})
     yield made
     made.close()

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from uuid import UUID
 
+import psutil
 import pytest
 
 from tests import work
@@ -110,6 +111,23 @@ def test_poison_among_innocents(database: Database, start_consumer: StartConsume
         )
         == 1
     )
+
+
+def test_children_do_not_outlive_their_parent(
+    database: Database, start_consumer: StartConsumer, tenant: UUID, tmp_path: Path
+) -> None:
+    consumer = start_consumer("-w", "2", "-k", "process")
+    path = tmp_path / "go"
+    work.patient_effect("e", str(path), tenant_id=tenant)
+    until(lambda: Path(f"{path}.started").exists(), 10)
+    children = psutil.Process(consumer.pid).children(recursive=True)
+    assert len(children) == 3, "two workers and the scheduler"
+    consumer.end(signal.SIGKILL)
+    until(lambda: not any(child.is_running() and child.status() != psutil.STATUS_ZOMBIE for child in children), 5)
+    assert effects(database) == 0
+    path.touch()
+    start_consumer()
+    until(lambda: effects(database) == 1, RUNS_AGAIN_WITHIN_S)
 
 
 @pytest.mark.parametrize("worker_type", ["thread", "process"])

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import subprocess
 import sys
 from datetime import timedelta
@@ -16,7 +18,7 @@ from skeldir_huey.ingest.tenants import create_tenant
 from tests.attribution.reference_linear import cents_per_channel
 from tests.attribution.runner import make_version, run_window
 from tests.cluster import Database
-from tests.ingest.sample import ARGUMENTS, LABELS, MAP, count_flags, sample
+from tests.ingest.sample import ARGUMENTS, LABELS, MAP, count_flags, make_sample, sample
 
 HEADER = "User_ID_Anon,Timestamp,Step_Order,Channel,Conversion_Flag\n"
 
@@ -328,3 +330,18 @@ def test_command_in_a_process_of_its_own(env: dict[str, str], tmp_path: Path) ->
     done = subprocess.run([*command, "--create-tenant"], env=env, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     assert "added 1 touches and 1 conversions" in done.stdout
+
+
+def test_progress_is_shown_at_a_terminal(env: dict[str, str], tmp_path: Path) -> None:
+    path = make_sample(tmp_path / "long.csv", 5_000)
+    command = [sys.executable, "-m", "skeldir_huey", "import", str(path), "--tenant", "acme", "--create-tenant"]
+    ours, terminal = os.openpty()
+    with subprocess.Popen([*command, *ARGUMENTS], env=env, stdout=subprocess.DEVNULL, stderr=terminal) as process:
+        os.close(terminal)
+        shown = b""
+        with contextlib.suppress(OSError):  # how Linux says that the other end of a terminal is closed
+            while part := os.read(ours, 4096):
+                shown += part
+    os.close(ours)
+    assert process.returncode == 0
+    assert b"%" in shown and b"B/s" in shown

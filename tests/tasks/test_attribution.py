@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from uuid import UUID, uuid4
@@ -11,10 +12,13 @@ from huey.exceptions import CancelExecution
 
 from skeldir_huey import config
 from skeldir_huey.attribution import runs
+from skeldir_huey.attribution.types import Run
 from skeldir_huey.db.engine import transaction
 from skeldir_huey.errors import InputError
-from skeldir_huey.queue import dead_letters
+from skeldir_huey.queue import dead_letters, states
 from skeldir_huey.queue.executor import SkeldirHuey
+from skeldir_huey.queue.outcomes import Outcome
+from skeldir_huey.queue.unknown import job_of_claim
 from skeldir_huey.tasks.attribution import recompute_dirty, recompute_window, schedule_recompute_window
 from tests.attribution.runner import CHANNELS, NEXT_DAY, allocations, make_version
 from tests.cluster import Database
@@ -154,6 +158,34 @@ def test_cancelled_job_fails_its_run(database: Database, tenant: UUID, huey: Ske
         huey.unregister_pre_execute("refuse")
     assert statuses(database) == [("failed", 0, "the job was cancelled")]
     assert run.status == "pending"
+
+
+def test_run_of_a_lost_worker_fails_though_its_message_is_not_read(
+    database: Database, tenant: UUID, huey: SkeldirHuey
+) -> None:
+    schedule_recompute_window(tenant, DAY, NEXT_DAY, VERSION)
+    claimed = huey.storage.dequeue()
+    assert claimed is not None and claimed.claim is not None
+    huey.settle_job(job_of_claim(claimed.claim), Outcome(states.DEAD, error_type=states.WORKER_LOST))
+    assert statuses(database) == [("failed", 0, "worker_lost")]
+    assert database.query("select error_type from worker_failed_jobs") == [("worker_lost",)]
+
+
+def test_scheduled_by_many_at_once_is_one_run_and_one_job(database: Database, tenant: UUID) -> None:
+    gate = threading.Barrier(6)
+    found: list[Run] = []
+
+    def ask() -> None:
+        gate.wait()
+        found.append(schedule_recompute_window(tenant, DAY, NEXT_DAY, VERSION))
+
+    threads = [threading.Thread(target=ask) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(found) == 6 and len({(run.id, run.task_id) for run in found}) == 1
+    assert len(jobs(database)) == 1
 
 
 def test_running_is_committed_while_the_job_works(
