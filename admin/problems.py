@@ -13,6 +13,7 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response
 
 from admin.security import request_id
+from admin.show import colours
 from skeldir_huey.config import settings
 from skeldir_huey.errors import Conflict, InputError, NotFound
 from skeldir_huey.log import get_log
@@ -88,6 +89,6 @@ def problem(status: int, detail: str | None = None) -> Response:
         detail=detail,
         request_id=request_id(),
         env=settings().environment_name,
-        theme=request.cookies.get("theme"),
+        colours=colours(),
     )
     return Response(page, status, mimetype="text/html")

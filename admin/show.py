@@ -108,8 +108,8 @@ def last_word(dotted: str) -> str:
     return dotted.rsplit(".", 1)[-1]
 
 
-def theme() -> str | None:
-    """Return the theme that the person chose, None for that of the system."""
+def colours() -> str | None:
+    """Return the colours that the person chose, light or dark, None for that of the system."""
     chosen = request.cookies.get("theme")
     return chosen if chosen in ("light", "dark") else None
 
@@ -126,4 +126,4 @@ def install(app: Flask) -> None:
 
     @app.context_processor
     def frame() -> dict[str, Any]:
-        return {"env": settings().environment_name, "theme": theme(), "user": current_user}
+        return {"env": settings().environment_name, "colours": colours(), "user": current_user}

@@ -231,7 +231,7 @@ def main(folder: Path, only: set[str]) -> None:
             sign_in(client, world.admin)
             letters = cluster.database("show").query(
                 "select id, tenant_id from worker_failed_jobs"
-                " where status = 'pending' and tenant_id is not null limit 3"
+                " where status = 'pending' and tenant_id is not null and worker is not null limit 3"
             )
             for (letter, tenant), verb in zip(letters, ("replay", "abandon", "replay"), strict=True):
                 act(client, letter, verb, tenant, reason="the import was repeated, see ticket 4711")

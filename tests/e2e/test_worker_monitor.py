@@ -9,6 +9,9 @@ import socket
 import sys
 from pathlib import Path
 
+import pytest
+
+from skeldir_huey import config
 from skeldir_huey.tasks.housekeeping import ping
 from tests.e2e.conftest import StartConsumer
 from tests.waiting import until
@@ -32,7 +35,11 @@ def counted(port: str, outcome: str) -> float:
     return float(found[1]) if found else 0
 
 
-def test_a_consumer_answers_and_counts(start_consumer: StartConsumer, env: dict[str, str]) -> None:
+def test_a_consumer_answers_and_counts(
+    start_consumer: StartConsumer, env: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SKELDIR_TEST_TASKS", "1")
+    config.reload()
     start_consumer(command=COMMAND)
     port = env["WORKER_METRICS_PORT"]
     status, body = get(port, "/health")
