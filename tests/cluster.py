@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import psycopg2
+import psycopg2.extras
 from psycopg2.extensions import connection as Connection
 
 from tests.waiting import until
@@ -53,6 +54,7 @@ class Database:
         """Open a connection of this login; the caller closes it."""
         connection: Connection = psycopg2.connect(self.dsn(user), connect_timeout=5)
         connection.autocommit = autocommit
+        psycopg2.extras.register_uuid(None, connection)  # as the queue does for the whole process once it is imported
         return connection
 
     def query(self, statement: str, parameters: Any = None, *, user: str = "postgres") -> list[tuple[Any, ...]]:

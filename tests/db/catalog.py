@@ -21,6 +21,9 @@ ALL_TENANT_VIEWS = {"all_channel_performance", "all_allocation_summary"}
 WIDE_POLICIES = {
     ("app_rw", "huey.job"): "runs the queue",
     ("app_rw", "huey.job_attempt"): "runs the queue",
+    ("app_rw", "huey.tenant_rule"): "runs the queue",
+    ("app_rw", "huey.flow"): "runs the queue",
+    ("app_rw", "huey.flow_total"): "runs the queue",
     ("app_rw", "tenants"): "creates tenants and finds them by name",
     ("app_rw", "attribution_dirty_ranges"): "asks which tenants have dirty ranges; sees the column tenant_id only",
     ("console_global", "console_grant"): "is asked which tenants an operator may enter",

@@ -85,6 +85,9 @@ def commands(world: World, role: str, table: str) -> dict[str, tuple[str, str, d
             "worker_failed_jobs": "id",
             "console_grant": "id",
             "huey.job": "task_id",
+            "huey.tenant_rule": "tenant_id, lane",
+            "huey.flow": "id",
+            "huey.flow_total": "lane, tenant_id, kind",
         }.get(table, "tenant_id, id")
         again = f"on conflict ({key}) do update set {column} = excluded.{column}"
         found["on conflict do update"] = ("insert", insertion(table, stored, again), stored)

@@ -23,10 +23,21 @@ TENANT_COLUMN = {
     "worker_failed_jobs": "tenant_id",
     "huey.job": "tenant_id",
     "huey.job_attempt": "tenant_id",
+    "huey.tenant_rule": "tenant_id",
+    "huey.flow": "tenant_id",
+    "huey.flow_total": "tenant_id",
     "console_grant": "tenant_id",
     "console_audit": "tenant_id",
 }
-NULLABLE = ("worker_failed_jobs", "huey.job", "huey.job_attempt", "console_grant", "console_audit")
+NULLABLE = (
+    "worker_failed_jobs",
+    "huey.job",
+    "huey.job_attempt",
+    "huey.flow",
+    "huey.flow_total",
+    "console_grant",
+    "console_audit",
+)
 
 _STORED = """
 select a.attname from pg_attribute a
@@ -54,6 +65,9 @@ def fill(database: Database, name: str) -> UUID:
         " values (%(name)s, 'ingest', 'skeldir.housekeeping.ping', %(tenant)s, '{}', 'waiting')",
         "insert into huey.job_attempt (task_id, task_name, lane, tenant_id, attempt, outcome, ended, enqueued_at)"
         " values (%(name)s, 'skeldir.housekeeping.ping', 'ingest', %(tenant)s, 1, 'done', true, now())",
+        "insert into huey.tenant_rule (tenant_id, lane) values (%(tenant)s, 'ingest')",
+        "insert into huey.flow (lane, tenant_id, kind, job_count) values ('ingest', %(tenant)s, 'done', 1)",
+        "insert into huey.flow_total (lane, tenant_id, kind, job_count) values ('ingest', %(tenant)s, 'done', 1)",
         "insert into console_user (email, password, fs_uniquifier) values (%(name)s, 'x', %(name)s)",
         "insert into console_grant (user_id, tenant_id, role)"
         " select id, %(tenant)s, 'viewer' from console_user where email = %(name)s",
@@ -85,6 +99,8 @@ def another(database: Database, table: str, tenant_id: UUID) -> dict[str, Any]:
         "attribution_allocations": {"model_version": "linear@2.0.0"},
         "worker_failed_jobs": {"task_id": str(uuid4())},
         "huey.job": {"task_id": str(uuid4())},
+        "huey.tenant_rule": {"lane": "llm"},
+        "huey.flow_total": {"kind": "pruned"},
     }
     if "id" in row and table != "tenants":
         row["id"] = str(uuid4())

@@ -24,6 +24,14 @@ def world(cluster: Cluster) -> Iterator[World]:
         yield World(made)
 
 
+def test_no_table_is_forgotten(template: Database) -> None:
+    found = template.query(
+        "select c.oid::regclass::text from pg_class c join pg_attribute a on a.attrelid = c.oid and not a.attisdropped"
+        " where c.relkind in ('r', 'p') and not c.relispartition and a.attname = 'tenant_id'"
+    )
+    assert {name for (name,) in found} | {"tenants"} == set(TENANT_COLUMN)
+
+
 @pytest.mark.parametrize("table", TENANT_COLUMN)
 @pytest.mark.parametrize("role", ROLES)
 def test_nothing_leaks(world: World, role: str, table: str) -> None:
@@ -107,7 +115,7 @@ def test_rows_without_tenant_are_seen_by_role_only(database: Database) -> None:
     for role, tenant in itertools.product(("app_user", "console_tenant", "console_global", "app_rw"), (None, mine)):
         with acting(database, role, tenant) as cursor:
             cursor.execute("select id from worker_failed_jobs where id in (%s, %s)", [str(letter), str(own)])
-            seen[role, tenant] = {UUID(row[0]) for row in cursor.fetchall()}
+            seen[role, tenant] = {UUID(str(row[0])) for row in cursor.fetchall()}
     assert seen["app_user", None] == seen["console_tenant", None] == set()
     assert seen["app_user", mine] == seen["console_tenant", mine] == {own}
     for role in ("console_global", "app_rw"):
@@ -138,10 +146,10 @@ def test_secure_views_show_one_tenant(database: Database, refresher: str) -> Non
             for tenant, expected in ((mine, [mine]), (theirs, [theirs]), (None, []), ("", [])):
                 with acting(database, role, tenant) as cursor:
                     cursor.execute(f"select tenant_id from {secure}")
-                    assert [UUID(row[0]) for row in cursor.fetchall()] == expected
+                    assert [UUID(str(row[0])) for row in cursor.fetchall()] == expected
         with acting(database, "console_all", None) as cursor:
             cursor.execute(f"select tenant_id from all_{secure}")
-            assert {UUID(row[0]) for row in cursor.fetchall()} == {mine, theirs}
+            assert {UUID(str(row[0])) for row in cursor.fetchall()} == {mine, theirs}
         with acting(database, "console_tenant", mine) as cursor:
             assert outcome(cursor, f"select * from all_{secure}", {}) == "42501"
 

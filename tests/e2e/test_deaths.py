@@ -14,7 +14,7 @@ import pytest
 
 from tests import work
 from tests.cluster import Database
-from tests.e2e.conftest import StartConsumer
+from tests.e2e.conftest import ConsumerProcess, StartConsumer
 from tests.factories import make_tenant
 from tests.waiting import until
 
@@ -81,6 +81,16 @@ def test_a_living_consumer_takes_over(database: Database, start_consumer: StartC
     assert pid in (first.pid, _second.pid)
 
 
+def survives(database: Database, consumer: ConsumerProcess) -> bool:
+    """Wait until the poison is buried or has killed the consumer; say whether the consumer lives."""
+
+    def decided() -> bool:
+        return consumer.process.poll() is not None or database.value("select count(*) from worker_failed_jobs") > 0
+
+    until(decided, 30, lambda: consumer.log.read_text()[-3000:])
+    return consumer.process.poll() is None
+
+
 def test_poison_among_innocents(database: Database, start_consumer: StartConsumer, tenant: UUID) -> None:
     """A job that kills its worker each time is buried after max_deaths; the jobs claimed with it are all done."""
     for number in range(25):
@@ -89,15 +99,7 @@ def test_poison_among_innocents(database: Database, start_consumer: StartConsume
     for number in range(24):
         work.effect(f"after {number}", tenant_id=tenant)
     for _ in range(10):
-        consumer = start_consumer(ready=False)
-        until(
-            lambda c=consumer: (
-                c.process.poll() is not None or database.value("select count(*) from worker_failed_jobs")
-            ),
-            30,
-            lambda c=consumer: c.log.read_text()[-3000:],
-        )
-        if consumer.process.poll() is None:
+        if survives(database, start_consumer(ready=False)):
             break
     until(lambda: effects(database) == 49, 15)
     until(lambda: jobs_left(database) == 0, 15)

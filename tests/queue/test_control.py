@@ -6,9 +6,11 @@ import datetime as dt
 import uuid
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from uuid import UUID
 
 import pytest
+from sqlalchemy.engine import Connection
 
 from skeldir_huey.db.engine import transaction
 from skeldir_huey.errors import InputError, NotFound
@@ -26,7 +28,7 @@ def tenants(database: Database, huey: SkeldirHuey) -> tuple[UUID, UUID]:
     return make_tenant(database, "a-tenant"), make_tenant(database, "b-tenant")
 
 
-def as_queue():  # type: ignore[no-untyped-def]
+def as_queue() -> AbstractContextManager[Connection]:
     return transaction(None, role="app_rw")
 
 
