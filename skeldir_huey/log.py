@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import logging
 import os
@@ -39,11 +40,15 @@ _IN_TEXT = (
     # linear@1.0.0 is a model version, no address.
     (re.compile(r"(?<![\w.+/-])[\w.+-]{1,64}@(?!\d+\.\d)[\w-]{1,63}(?:\.[\w-]{1,63}){0,5}\.[A-Za-z]{2,24}\b"), HIDDEN),
 )
+# Ids, names and dates, most of what is logged: nothing in them can be a key with its value, or an address.
+_HARMLESS = re.compile(r"[\w.-]{0,64}")
 _bound: ContextVar[dict[str, Any]] = ContextVar("bound")
 
 
 def redact_text(text: str) -> str:
     """Return the text without passwords in URLs, values of secret keys, credentials and mail addresses."""
+    if _HARMLESS.fullmatch(text):
+        return text
     for pattern, replacement in _IN_TEXT:
         text = pattern.sub(replacement, text)
     return text
@@ -81,10 +86,15 @@ def _redact(value: Any, above: tuple[int, ...]) -> Any:
 def _hides(key: object, value: object) -> bool:
     if not isinstance(key, str) or value is None or isinstance(value, bool):
         return False
-    if _SECRET_KEY.search(key):
+    secret, personal = _kind_of(key)
+    if secret:
         return not (isinstance(value, int | float) and key.lower().endswith("tokens"))  # a language model's usage
-    personal = _PERSONAL_KEY.search(key)
-    return bool(personal) and not (isinstance(value, int | float) and "mail" in key.lower())
+    return personal and not (isinstance(value, int | float) and "mail" in key.lower())
+
+
+@functools.lru_cache(maxsize=4096)
+def _kind_of(key: str) -> tuple[bool, bool]:
+    return bool(_SECRET_KEY.search(key)), bool(_PERSONAL_KEY.search(key))
 
 
 @contextmanager

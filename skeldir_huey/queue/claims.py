@@ -29,14 +29,16 @@ class Claim:
     enqueued_at: dt.datetime
     run_at: dt.datetime
     claimed_at: dt.datetime
+    revocable: bool = True  # a revocation was stored for its id or its task when it was claimed
 
     @classmethod
     def of_row(cls, row: dict[str, Any], token: UUID) -> Claim:
         """Make a claim from a row that `claim.sql` returned."""
-        return cls(token=token, message=bytes(row["message"]), **{name: row[name] for name in _FROM_ROW})
+        given = {name: row[name] for name in _FROM_ROW}
+        return cls(token=token, message=bytes(row["message"]), revocable=row.get("revocable", True), **given)
 
 
-_FROM_ROW = tuple(name for name in Claim.__dataclass_fields__ if name not in ("token", "message"))
+_FROM_ROW = tuple(name for name in Claim.__dataclass_fields__ if name not in ("token", "message", "revocable"))
 
 
 class ClaimedMessage(bytes):

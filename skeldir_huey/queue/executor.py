@@ -300,7 +300,7 @@ class SkeldirHuey(Huey):
         if not self.ready_to_run(task, now):
             outcome = Outcome(states.RELEASED, run_at=utc(task.eta))
             after = [S.SIGNAL_SCHEDULED]
-        elif self.is_revoked(task, now, False):
+        elif (job.claim is None or job.claim.revocable) and self.is_revoked(task, now, False):
             outcome, after = self._not_run(task, states.CANCELLED, "revoked"), [S.SIGNAL_REVOKED]
         elif task.expires_resolved and task.expires_resolved < now:
             outcome, after = self._not_run(task, states.DEAD, "expired"), [S.SIGNAL_EXPIRED]

@@ -54,7 +54,7 @@ def test_run_of_a_day_uses_the_intended_indexes(database: Database, analysed: bo
         wanted = {"attribution_events_valued", "attribution_allocations_time"}
         if version != "even_split@1.0.0":
             wanted.add("attribution_events_journey")
-        assert wanted <= found
+        assert wanted <= found, (version, found)
         assert not [name for name in found if name.startswith("Seq Scan on attribution")]
 
 

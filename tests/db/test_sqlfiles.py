@@ -63,8 +63,12 @@ def test_the_loader_refuses_a_file_without_promise(tmp_path: Path, monkeypatch: 
         sql("db", "missing")
 
 
+# Their names are put together from a verb and a kind.
+COMPOSED = re.compile(r"(pause|resume)_(lane|task|tenant)")
+
+
 def test_every_file_is_used() -> None:
     code = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "skeldir_huey").rglob("*.py"))
     code += "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "admin").rglob("*.py"))
-    unused = [path.name for path in FILES if not re.search(rf"""["']{path.stem}["']""", code)]
-    assert unused == []
+    names = {path.stem for path in FILES if not COMPOSED.fullmatch(path.stem)}
+    assert sorted(name for name in names if not re.search(rf"""["']{name}["']""", code)) == []

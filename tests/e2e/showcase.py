@@ -16,8 +16,8 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-import waitress
 from playwright.sync_api import Browser, Page, sync_playwright
+from werkzeug.serving import WSGIRequestHandler, make_server
 
 from admin import create_app
 from tests.admin.world import MODEL, PASSWORD, TRACEBACK, World, act, make_world, sign_in
@@ -135,18 +135,25 @@ def make_busy_world(database: Database) -> World:
     return world
 
 
+class Quiet(WSGIRequestHandler):
+    """Writes no line per request."""
+
+    def log(self, type: str, message: str, *args: Any) -> None: ...
+
+
 @contextmanager
 def console() -> Iterator[str]:
     """Serve the console on a free port, in this process, and give its address."""
-    server = waitress.create_server(create_app(), host="127.0.0.1", port=0, threads=6)
-    thread = threading.Thread(target=server.run, daemon=True)
+    # Werkzeug's server, because it can be stopped from another thread; waitress is in the test of `make run`.
+    server = make_server("127.0.0.1", 0, create_app(), threaded=True, request_handler=Quiet)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:
-        yield f"http://127.0.0.1:{server.effective_port}"
+        yield f"http://127.0.0.1:{server.server_port}"
     finally:
-        server.task_dispatcher.shutdown(cancel_pending=True, timeout=5)
-        server.close()
+        server.shutdown()
         thread.join(10)
+        server.server_close()
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from collections.abc import Collection, Mapping
 from fractions import Fraction
 from typing import Any
 
+from skeldir_huey.attribution.journeys import journey_statements, journey_values
 from skeldir_huey.attribution.params import JOURNEY_PARAMS, check_journey, check_names
 from skeldir_huey.money import largest_remainder
 
@@ -40,9 +41,9 @@ def check(params: Mapping[str, Any], channels: Collection[str]) -> dict[str, Any
 
 def statements(params: Mapping[str, Any]) -> list[str]:
     """Return the SQL files that make the credits, innermost first."""
-    return ["journeys", *(["journeys_deduped"] if params["dedupe"] != "none" else []), "linear"]
+    return [*journey_statements(params), "linear"]
 
 
 def values(params: Mapping[str, Any]) -> dict[str, Any]:
     """Return the parameters of those files."""
-    return {name: params[name] for name in JOURNEY_PARAMS}
+    return journey_values(params)

@@ -7,22 +7,12 @@ select c.id as event_id, c.occurred_at, c.revenue_cents, c.currency,
        t.id is null as is_fallback, t.occurred_at as touched_at, t.ingest_seq as touch_seq
   from attribution_events c
   left join lateral (
-    -- Under reset, touches up to the journey's previous conversion are spent; otherwise this is never run.
-    select b.occurred_at, b.ingest_seq
-      from attribution_events b
-     where %(repeat)s = 'reset' and b.tenant_id = %(tenant_id)s and b.journey_key = c.journey_key
-       and b.kind = 'conversion' and (b.occurred_at, b.ingest_seq) < (c.occurred_at, c.ingest_seq)
-     order by b.occurred_at desc, b.ingest_seq desc
-     limit 1) before on true
-  left join lateral (
     -- Its own subquery, in the index's order: so this index is used even while the tables have no statistics.
     select touch.id, touch.channel, touch.occurred_at, touch.ingest_seq
       from attribution_events touch
      where touch.tenant_id = %(tenant_id)s and touch.journey_key = c.journey_key and touch.kind = 'touch'
        and touch.occurred_at >= c.occurred_at - make_interval(secs => %(lookback_s)s)
        and touch.occurred_at <= c.occurred_at
-       and (before.occurred_at is null
-            or (touch.occurred_at, touch.ingest_seq) > (before.occurred_at, before.ingest_seq))
      order by touch.occurred_at, touch.ingest_seq) t on true
  where c.tenant_id = %(tenant_id)s and c.kind = 'conversion'
    and c.occurred_at >= %(window_start)s and c.occurred_at < %(window_end)s

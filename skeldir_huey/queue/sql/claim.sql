@@ -1,5 +1,6 @@
 -- Takes up to `total` waiting jobs for one consumer, lanes in the given order; one that lost its consumer is taken alone.
 -- Promise: a row is claimed by one consumer only (SKIP LOCKED), and MATERIALIZED keeps the planner from locking more.
+-- Jobs for whose id or task a revocation is stored are marked, so that nobody has to ask for the others.
 -- The lane's virtual time follows, unless another claim is just moving it; a look that finds nothing says so.
 -- Served by job_waiting.
 with found as materialized (
@@ -62,4 +63,5 @@ update huey.job j
   from taken
  where j.id = taken.id
 returning j.id, j.task_id, j.lane, j.priority, j.rank, j.task_name, j.tenant_id, j.correlation_id, j.message,
-          j.attempt, j.deaths, j.letter_id, j.unknown_since, j.enqueued_at, j.run_at, j.claimed_at
+          j.attempt, j.deaths, j.letter_id, j.unknown_since, j.enqueued_at, j.run_at, j.claimed_at,
+          exists (select from huey.result r where r.key in ('r:' || j.task_id, 'rt:' || j.task_name)) as revocable
