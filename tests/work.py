@@ -189,7 +189,7 @@ def locked() -> None:
 
 promote = sql("queue", "promote")
 release = sql("queue", "release")
-claim = sql("queue", "claim")
+claim = sql("queue", "claim_capped")
 claim_gate = sql("queue", "claim_gate")
 fold_flow = sql("queue", "fold_flow")
 count_in_window = sql("queue", "count_in_window")

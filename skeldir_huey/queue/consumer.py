@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import datetime as dt
+import logging
 import os
 import signal
+import sys
 import threading
 import time
 from typing import TYPE_CHECKING, Any
@@ -12,10 +14,14 @@ from typing import TYPE_CHECKING, Any
 from huey.consumer import Consumer, ProcessEnvironment, Scheduler, Worker, WorkerRecycle
 from huey.exceptions import ConfigurationError
 
+from skeldir_huey.config import settings
 from skeldir_huey.db import engine as engines
-from skeldir_huey.log import get_log
+from skeldir_huey.db import urls
+from skeldir_huey.errors import ConfigError, SkeldirError
+from skeldir_huey.log import get_log, install
 from skeldir_huey.queue import control, cron
 from skeldir_huey.queue.claims import ClaimedMessage
+from skeldir_huey.queue.lanes import check_lanes
 from skeldir_huey.queue.rescue import Rescuer
 from skeldir_huey.queue.storage import statement
 
@@ -25,7 +31,7 @@ if TYPE_CHECKING:
 log = get_log("queue.consumer")
 
 SHUTDOWN_TIMEOUT_S = 4.0  # honcho kills after 5
-TAKE_WAIT_S = 1.0
+TAKE_WAIT_S = 1.0  # workers look at least this often, whatever `-m` says
 FOLD_S = 5.0
 
 
@@ -41,7 +47,7 @@ class DeskWorker(Worker):
 
     def loop(self, now: dt.datetime | None = None) -> None:
         try:
-            claim = self.huey.desk.take(TAKE_WAIT_S)
+            claim = self.huey.desk.take(min(self.max_delay, TAKE_WAIT_S))
         except Exception as error:
             log.error("claim_failed", error=str(error).strip())
             self.stop_flag.wait(1.0)
@@ -51,7 +57,10 @@ class DeskWorker(Worker):
         self.task_count += 1
         task = self.huey.task_of(ClaimedMessage.of(claim))
         if task is not None:
-            self.huey.execute(task, now)
+            try:
+                self.huey.execute(task, now)
+            except Exception:
+                log.exception("execution_failed", task_id=claim.task_id)  # the sweep gives the claim back
         if self.max_tasks and self.task_count >= self.max_tasks:
             self.huey.desk.flush()
             raise WorkerRecycle()
@@ -149,7 +158,6 @@ class SkeldirConsumer(Consumer):
             raise ConfigurationError("greenlet workers are refused: psycopg2 would block all of them; use -k process")
         if options.get("shutdown_timeout") is None:
             options["shutdown_timeout"] = SHUTDOWN_TIMEOUT_S
-        options["max_delay"] = min(options.get("max_delay", 1.0), 1.0)
         self._description = {
             "worker_type": options.get("worker_type", "thread"),
             "worker_count": options.get("workers", 1),
@@ -194,3 +202,26 @@ class SkeldirConsumer(Consumer):
         if not self._restart:
             for again in (signal.SIGINT, signal.SIGTERM):
                 signal.signal(again, signal.default_int_handler)  # the second one interrupts the shutdown
+
+
+def create_consumer(huey: SkeldirHuey, options: dict[str, Any]) -> SkeldirConsumer:
+    """Make a consumer with JSON logs, after a check of the database and its roles.
+
+    Raises:
+        SystemExit: what is wrong stands on stderr in one line; code 2 for settings and options, else 1.
+    """
+    try:
+        _json_logs()
+        urls.check_ready("worker")
+        huey.storage.lanes = check_lanes(settings().lanes)
+        return SkeldirConsumer(huey, **options)
+    except (SkeldirError, ConfigurationError) as error:
+        sys.stderr.write(f"skeldir: {error}\n")
+        raise SystemExit(2 if isinstance(error, (ConfigError, ConfigurationError)) else 1) from None
+
+
+def _json_logs() -> None:
+    """Turn the log that `huey_consumer` set up into JSON lines, keeping its level (-v, -q) and file (-l)."""
+    logger = logging.getLogger("huey")
+    path = next((handler.baseFilename for handler in logger.handlers if isinstance(handler, logging.FileHandler)), None)
+    install(logger.level or settings().log_level, path)

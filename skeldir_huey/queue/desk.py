@@ -10,7 +10,7 @@ import threading
 import time
 import uuid
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -24,6 +24,7 @@ log = get_log("queue.desk")
 MAX_BATCH = 50
 SHORT_S = 0.005  # a batch that took less than this per job may grow; a success waits at most this long
 HOLD_S = 1.0  # claims not begun within this time go back
+BACKLOG = 4 * MAX_BATCH  # so many unsettled successes make the workers wait
 
 
 @dataclass(slots=True)
@@ -51,7 +52,9 @@ class Desk:
         self.may_claim = True  # cleared while the process does not hold its lock
         self.stopping = False
         self._announce = announce
-        self._lock = threading.RLock()
+        self._lock = threading.RLock()  # of what is in memory; never held while a statement runs
+        self._claiming = threading.Lock()
+        self._settling = threading.Lock()
         self._news = threading.Condition()
         self._generation = 0
         self._ready: deque[Claim] = deque()
@@ -63,21 +66,38 @@ class Desk:
         self._batch_began = 0.0
         self._batch_size = 0
         self._turn = list(storage.lanes)
-        self._flush_soon = threading.Event()
+        self._full = threading.Event()  # a whole batch of successes waits
+        self._some = threading.Event()  # at least one does
 
     # -- taking -------------------------------------------------------------------------------------------------------
 
     def take(self, wait_s: float) -> Claim | None:
         """Return a claim to work on; wait at most `wait_s` seconds for one."""
+        claim = self._next()
+        if claim is not None:
+            return claim
         with self._news:
             seen = self._generation
-        claim, announced = self._take_now()
-        self._tell(announced)
+        if self._some.is_set():
+            self._full.set()  # nothing left to do here: no reason to wait for more successes
+        with self._claiming:
+            claim = self._next()  # somebody else claimed meanwhile
+            if claim is None and self.may_claim and not self.stopping:
+                self._claim()
+                claim = self._next()
         if claim is None:
             with self._news:
                 if self._generation == seen:
                     self._news.wait(wait_s)
         return claim
+
+    def _next(self) -> Claim | None:
+        with self._lock:
+            if not self._ready or self.stopping:
+                return None
+            claim = self._ready.popleft()
+            self._running[claim.id] = time.monotonic()
+            return claim
 
     def wake(self) -> None:
         """Let waiting workers look again."""
@@ -85,34 +105,23 @@ class Desk:
             self._generation += 1
             self._news.notify_all()
 
-    def _take_now(self) -> tuple[Claim | None, list[Success]]:
-        with self._lock:
-            announced: list[Success] = []
-            if not self._ready and not self.stopping:
-                announced = self._flush()
-                if self.may_claim:
-                    self._claim()
-            if not self._ready:
-                return None, announced
-            claim = self._ready.popleft()
-            self._running[claim.id] = time.monotonic()
-            return claim, announced
-
     def _claim(self) -> None:
         now = time.monotonic()
         if self._batch_size:
             short = (now - self._batch_began) / self._batch_size < SHORT_S
             self._batch = min(MAX_BATCH, self._batch * 2) if short else max(1, self._batch // 4)
         token = uuid.uuid4()
-        self._pending_tokens.add(token)
+        with self._lock:
+            self._pending_tokens.add(token)
+        claims: list[Claim] = []
         try:
             claims = self.storage.claim(token, self._batch, self._turn)
-            for claim in claims:
-                self._held[claim.id] = claim
-            self._ready.extend(claims)
         finally:
             # When the answer was lost, the rows carry our id and an unknown token: the sweep gives them back.
-            self._pending_tokens.discard(token)
+            with self._lock:
+                self._held.update((claim.id, claim) for claim in claims)
+                self._ready.extend(claims)
+                self._pending_tokens.discard(token)
         self._turn.append(self._turn.pop(0))
         self._batch_began, self._batch_size = now, len(claims)
 
@@ -123,32 +132,35 @@ class Desk:
         with self._lock:
             self._running.pop(success.claim.id, None)
             self._done.append(success)
-            announced = self._flush() if len(self._done) >= MAX_BATCH else []
-        self._tell(announced)
-        self._flush_soon.set()
+            count = len(self._done)
+        if count == 1:
+            self._some.set()
+        elif count >= MAX_BATCH:
+            self._full.set()
+            if count >= BACKLOG:
+                self.flush()  # the settlements do not keep up: the worker waits for them
+
+    def flush_loop(self) -> None:
+        """Settle full batches at once and smaller ones soon, until stopped: the body of a thread."""
+        while not self.stopping:
+            if self._some.wait(1.0):
+                self._full.wait(SHORT_S)
+                self.flush()
 
     def flush(self) -> None:
         """Settle what is waiting now."""
-        with self._lock:
-            announced = self._flush()
-        self._tell(announced)
+        with self._settling:
+            with self._lock:
+                done, self._done = self._done, []
+                self._some.clear()
+                self._full.clear()
+            settled = self._settle(done) if done else []
+        for one in settled:
+            self._announce(one)
 
-    def flush_loop(self) -> None:
-        """Settle successes that waited long enough, for ever: the body of a thread."""
-        while not self.stopping:
-            self._flush_soon.wait(1.0)
-            if self._flush_soon.is_set():
-                self._flush_soon.clear()
-                time.sleep(SHORT_S)
-                self.flush()
-
-    def _flush(self) -> list[Success]:
-        done, self._done = self._done, []
-        if not done:
-            return []
+    def _settle(self, done: list[Success]) -> list[Success]:
         try:
-            rows = self.storage.run(
-                statement("settle_done"),
+            ids = self.storage.settle_done(
                 {
                     "ids": [one.claim.id for one in done],
                     "tokens": [one.claim.token for one in done],
@@ -157,24 +169,20 @@ class Desk:
                     "workers": [one.worker for one in done],
                     "revoke_keys": [one.revoke_key for one in done],
                     "now": None,
-                },
+                }
             )
         except Exception:
             # Not acknowledged, perhaps committed: what is still there is found by the sweep and runs again.
             log.exception("settlement_failed", count=len(done))
             return []
         finally:
-            for one in done:
-                self._held.pop(one.claim.id, None)
-        settled = {row["id"] for row in rows}
+            with self._lock:
+                for one in done:
+                    self._held.pop(one.claim.id, None)
         for one in done:
-            if one.claim.id not in settled:
+            if one.claim.id not in ids:
                 log.warning("job_fenced", task_name=one.claim.task_name, task_id=one.claim.task_id)
-        return [one for one in done if one.claim.id in settled]
-
-    def _tell(self, announced: Sequence[Success]) -> None:
-        for one in announced:
-            self._announce(one)
+        return [one for one in done if one.claim.id in ids]
 
     # -- keeping order ------------------------------------------------------------------------------------------------
 
@@ -204,7 +212,7 @@ class Desk:
             claims = list(self._ready)
             self._ready.clear()
             self._batch = 1
-            self._release(claims)
+        self._release(claims)
 
     def release_all(self) -> list[Claim]:
         """Give back every claim, begun or not: the process is about to stop. Returns those that were running."""
@@ -213,9 +221,10 @@ class Desk:
         self.flush()
         with self._lock:
             running = [claim for key, claim in self._held.items() if key in self._running]
+            claims = list(self._held.values())
             self._ready.clear()
-            self._release(list(self._held.values()))
-            return running
+        self._release(claims)
+        return running
 
     def _release(self, claims: list[Claim]) -> None:
         if not claims:
@@ -224,6 +233,7 @@ class Desk:
             statement("release"),
             {"ids": [claim.id for claim in claims], "tokens": [claim.token for claim in claims]},
         )
-        for claim in claims:
-            self._held.pop(claim.id, None)
-            self._running.pop(claim.id, None)
+        with self._lock:
+            for claim in claims:
+                self._held.pop(claim.id, None)
+                self._running.pop(claim.id, None)

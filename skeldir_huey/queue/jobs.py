@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy.engine import Connection
@@ -36,12 +36,19 @@ def commit(connection: Connection) -> None:
         raise DatabaseError(f"the server answered {tag} to COMMIT: nothing was written")
 
 
+class Child(NamedTuple):
+    """A job that the settlement adds: its row, and its task if receivers of Huey's signals are to hear of it."""
+
+    row: dict[str, Any]
+    task: Any = None
+
+
 @dataclass(eq=False)
 class Job:
     """One execution of a job. Receivers of `dead` and `ended` get it, too.
 
     Attributes:
-        children: rows of jobs enqueued meanwhile; they exist only if this execution settles well.
+        children: jobs enqueued meanwhile; they exist only if this execution settles well.
     """
 
     task_id: str
@@ -53,7 +60,7 @@ class Job:
     kwargs: dict[str, Any] = field(default_factory=dict)
     letter_id: UUID | None = None
     claim: Claim | None = None
-    children: list[dict[str, Any]] = field(default_factory=list)
+    children: list[Child] = field(default_factory=list)
     worker: str = field(default_factory=lambda: threading.current_thread().name)
     connection: Connection | None = None  # an open transaction, to be committed by the settlement
     lost: bool = False  # the fence was found broken: nothing of this execution may be committed any more

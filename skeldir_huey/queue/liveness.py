@@ -161,6 +161,7 @@ class Liveness(threading.Thread):
             return
         self._last_sweep = now
         self._desk.release_waiting()
+        ((self._storage.capped,),) = self._execute(self._connection, statement("caps_set"), {})
         rows = self._execute(self._connection, statement("claims_of"), {"consumer_id": self._storage.consumer_id})
         # Read first, asked second: a claim is known to the desk before its row can be seen.
         lost = [(job_id, token) for job_id, token in rows if not self._desk.is_mine(job_id, token)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import datetime as dt
+import functools
 import json
 import traceback
 from decimal import Decimal
@@ -18,26 +19,43 @@ from skeldir_huey.errors import QueueError
 
 VERSION = 1
 MAX_BYTES = 64 * 1024  # of one job's message
+MAX_TEXT = 8000  # characters of each text of an exception that travels: its handler's message must not grow too large
 _TAG = "$"  # an object with this key is a tagged value; a plain dict that has the key is tagged "dict"
 
 
 class RemoteError(Exception):
-    """An exception that travelled: its class name, message and traceback as text.
+    """An exception that travelled as text. It looks like the original, but is caught as RemoteError only.
 
     Args:
         class_name: qualified name of the original class.
         message: its text.
         traceback_text: its formatted traceback.
+        shown: what `repr` of the original said.
     """
 
-    def __init__(self, class_name: str, message: str, traceback_text: str = "") -> None:
-        super().__init__(class_name, message, traceback_text)
+    def __init__(self, class_name: str, message: str, traceback_text: str = "", shown: str = "") -> None:
+        super().__init__(class_name, message, traceback_text, shown)
         self.class_name = class_name
         self.message = message
         self.traceback_text = traceback_text
+        self.shown = shown
 
     def __str__(self) -> str:
         return f"{self.class_name}: {self.message}"
+
+    def __repr__(self) -> str:
+        return self.shown or f"{type(self).__name__}({self.message!r})"
+
+
+@functools.lru_cache(maxsize=256)
+def _kind_named(class_name: str) -> type[RemoteError]:
+    """Return a RemoteError whose `__name__` is the original's, so that logs and handlers show it."""
+    name = class_name.rsplit(".", 1)[-1]
+    return type(name, (RemoteError,), {}) if name.isidentifier() else RemoteError
+
+
+def _remote_error(class_name: str, *rest: str) -> RemoteError:
+    return _kind_named(class_name)(class_name, *rest)
 
 
 def class_name(error: BaseException) -> str:
@@ -97,7 +115,8 @@ def encode(value: Any) -> Any:
     if isinstance(value, (bytes, bytearray, memoryview)):
         return _tagged("bytes", base64.b64encode(bytes(value)).decode("ascii"))
     if isinstance(value, BaseException):
-        return _tagged("exception", [class_name(value), _message_of(value), traceback_of(value)])
+        parts = [_message_of(value)[:MAX_TEXT], traceback_of(value)[-MAX_TEXT:], repr(value)[:MAX_TEXT]]
+        return _tagged("exception", [class_name(value), *parts])
     raise QueueError(f"a message cannot carry a {type(value).__module__}.{type(value).__qualname__}")
 
 
@@ -121,7 +140,7 @@ _DECODERS: dict[str, Any] = {
     "timedelta": lambda v: dt.timedelta(*v),
     "decimal": Decimal,
     "bytes": base64.b64decode,
-    "exception": lambda v: RemoteError(*v),
+    "exception": lambda v: _remote_error(*v),
     # Fields that a newer producer added are left out, those that an older one did not know are None.
     "message": lambda v: Message(**{key: decode(part) for key, part in v.items() if key in Message._fields}),
 }

@@ -39,6 +39,27 @@ class LaneTaskWrapper(TaskWrapper):
 class NamedRegistry(Registry):
     """Stores the explicit name of a task, not its module: a job stored before a module moved still runs."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._plain_names: set[str] = set()
+
     def task_to_string(self, task_class: Any) -> str:
         name = getattr(task_class, "explicit_name", None)
         return name or super().task_to_string(task_class)
+
+    def register(self, task_class: Any) -> bool:
+        """Add a task class.
+
+        Raises:
+            ValueError: there is one of this name, explicit, or as module and function.
+        """
+        plain = super().task_to_string(task_class)
+        if plain in self._plain_names:
+            raise ValueError(f"there is a task {plain} already: give this one another name=")
+        super().register(task_class)
+        self._plain_names.add(plain)
+        return True
+
+    def unregister(self, task_class: Any) -> bool:
+        self._plain_names.discard(super().task_to_string(task_class))
+        return bool(super().unregister(task_class))

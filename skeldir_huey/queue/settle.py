@@ -26,7 +26,7 @@ def settle(job: Job, outcome: Outcome, signals: StrictSignals, enqueue_callback:
         job: the execution; its open transaction, if any, holds the task's effects.
         outcome: how it ended.
         signals: the strict receivers of `dead` and `ended`; any exception of theirs rolls the settlement back.
-        enqueue_callback: called with (job, callback, values) for a completed chord, returns the row to add.
+        enqueue_callback: called with (job, callback, values) for a completed chord, returns the child to add.
 
     Raises:
         FenceLost: the claim no longer holds; nothing was written.
@@ -39,10 +39,14 @@ def settle(job: Job, outcome: Outcome, signals: StrictSignals, enqueue_callback:
     try:
         connection = job.open()
         enter(connection, None, "app_rw")
+        if outcome.kind == states.ERRORED:
+            _add_children(connection, job)  # before the next attempt is ranked: the error handler runs first
         if job.claim is not None and not _end_row(connection, job, outcome):
             job.lost = True
             raise FenceLost(f"job {job.task_id} is no longer ours")
         _write_rest(connection, job, outcome, enqueue_callback)
+        if outcome.kind != states.ERRORED:
+            _add_children(connection, job)
         if outcome.kind == states.DEAD:
             signals.send_dead(job, outcome.error_type or states.PERMANENT, outcome.error)
         if outcome.kind in states.ENDS:
@@ -101,5 +105,8 @@ def _write_rest(connection: Connection, job: Job, outcome: Outcome, enqueue_call
         values = rows(connection, statement("chord_take"), {"chord_id": chord_id, "size": size})
         if values:
             job.children.append(enqueue_callback(job, callback, [bytes(row["value"]) for row in values]))
-    for row in job.children:
-        connection.exec_driver_sql(statement("enqueue"), row | {"always_notify": False})
+
+
+def _add_children(connection: Connection, job: Job) -> None:
+    for child in job.children:
+        connection.exec_driver_sql(statement("enqueue"), child.row | {"always_notify": False})

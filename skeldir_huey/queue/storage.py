@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import os
-import threading
 import uuid
 from collections.abc import Sequence
 from typing import Any
@@ -21,10 +19,9 @@ from skeldir_huey.db import urls
 from skeldir_huey.db.sqlfile import sql
 from skeldir_huey.queue import lanes
 from skeldir_huey.queue.claims import Claim, ClaimedMessage
+from skeldir_huey.queue.line import Line
 
 RAW = "raw"  # task name of messages that came through the raw storage interface
-# In one round trip and one implicit transaction: a session SET would leak through a pooler.
-_AS_QUEUE = "set local role app_rw; "
 
 psycopg2.extras.register_uuid()
 
@@ -51,9 +48,9 @@ class PostgresStorage(SqlStorage):
         BaseStorage.__init__(self, name)
         self.lanes = lanes.check_lanes(lanes_drained)
         self.consumer_id = uuid.uuid4()
-        self._lock = threading.RLock()
-        self._database: PostgresqlDatabase | None = None
-        self._pid = os.getpid()
+        self.capped = True  # whether any cap is set, as far as this process knows; asked each second
+        self._line = Line(self._make, self._sessions_are_ours)
+        self._settling = Line(self._make, self._sessions_are_ours)
 
     # -- connection ---------------------------------------------------------------------------------------------------
 
@@ -64,54 +61,35 @@ class PostgresStorage(SqlStorage):
 
     def new_identity(self) -> None:
         """Become another consumer: after a fork, and when a consumer starts."""
-        self._lock = threading.RLock()
-        self._database = None
-        self._pid = os.getpid()
+        self.close()
         self.consumer_id = uuid.uuid4()
+
+    def _make(self) -> PostgresqlDatabase:
+        url = make_url(urls.url_of("worker"))
+        return PostgresqlDatabase(
+            url.render_as_string(hide_password=False).replace("postgresql+psycopg2:", "postgresql:", 1),
+            thread_safe=False,
+            application_name=self.application_name,
+            connect_timeout=5,
+        )
+
+    @staticmethod
+    def _sessions_are_ours() -> bool:
+        return urls.direct_url() == urls.url_of("worker")
 
     @property
     def database(self) -> PostgresqlDatabase:
-        """The process's connection; made anew in a forked child."""
-        if self._pid != os.getpid():
-            self.new_identity()
-        if self._database is None:
-            url = make_url(urls.url_of("worker"))
-            self._database = PostgresqlDatabase(
-                url.render_as_string(hide_password=False).replace("postgresql+psycopg2:", "postgresql:", 1),
-                thread_safe=False,
-                application_name=self.application_name,
-                connect_timeout=5,
-            )
-        return self._database
+        """The process's connection, as Huey's SqlStorage has it."""
+        return self._line.database
 
-    def run(self, text: str, parameters: dict[str, Any] | None = None) -> list[dict[str, Any]]:
-        """Run one statement as the queue's role, in a transaction of its own, and return its rows.
-
-        A connection that was found broken is replaced before the statement, never after it: the statement may have
-        been committed.
-        """
-        with self._lock:
-            database = self.database
-            if database.is_closed() or not database.is_connection_usable():
-                database.close()
-                database.connect(reuse_if_open=True)
-            try:
-                cursor = database.execute_sql(_AS_QUEUE + text, parameters or {})
-                if cursor.description is None:
-                    return []
-                names = [column[0] for column in cursor.description]
-                return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
-            except Exception:
-                if not database.is_connection_usable():
-                    database.close()
-                raise
+    def run(self, text: str, parameters: dict[str, Any] | None = None, **options: Any) -> list[dict[str, Any]]:
+        """Run one statement as the queue's role, in a transaction of its own, and return its rows; see `Line.run`."""
+        return self._line.run(text, parameters, **options)
 
     def close(self) -> bool:
-        """Close the process's connection; it is made again on the next use."""
-        with self._lock:
-            closed = self._database is not None and self._database.close()
-            self._database = None
-            return bool(closed)
+        """Close the process's connections; they are made again on the next use."""
+        self._settling.close()
+        return self._line.close()
 
     def create_tables(self) -> None:
         """Do nothing: the tables are made by `alembic upgrade head`."""
@@ -120,7 +98,7 @@ class PostgresStorage(SqlStorage):
 
     def enqueue_row(self, row: dict[str, Any]) -> bool:
         """Add a job of `rows.row_of`; False when its task id, tick or unique key is there already."""
-        return bool(self.run(statement("enqueue"), row | {"always_notify": False}))
+        return bool(self.run(statement("enqueue"), row | {"always_notify": False}, prepare="enqueue"))
 
     def claim(
         self, token: UUID, total: int, turn: Sequence[str] | None = None, now: dt.datetime | None = None
@@ -134,13 +112,31 @@ class PostgresStorage(SqlStorage):
             now: the time to use; None, as in production, means the database's clock.
         """
         order = list(turn or self.lanes)
+        name = "claim_capped" if self.capped else "claim"
+        # A claim that a crash of the server forgets was never made: only settlements have to last.
         rows = self.run(
-            # A claim that a crash of the server forgets was never made: only settlements have to last.
-            f"set local synchronous_commit to off; {statement('claim_gate')};\n{statement('claim')}",
+            statement(name),
             {"lanes": order, "total": total, "token": token, "consumer_id": self.consumer_id, "now": now},
+            prepare=None if self.capped else name,
+            durable=False,
+            first=statement("claim_gate") if self.capped else "",
         )
         rows.sort(key=lambda row: (order.index(row["lane"]), -row["priority"], row["rank"], row["id"]))
         return [Claim.of_row(row, token) for row in rows]
+
+    def release(self, claims: Sequence[Claim]) -> bool:
+        """Give back claims, uncounted; says whether any of them still held."""
+        return bool(
+            self.run(
+                statement("release"),
+                {"ids": [claim.id for claim in claims], "tokens": [claim.token for claim in claims]},
+            )
+        )
+
+    def settle_done(self, parameters: dict[str, Any]) -> set[int]:
+        """End jobs that succeeded, over a connection of their own; returns the ids of those whose claim still held."""
+        rows = self._settling.run(statement("settle_done"), parameters, prepare="settle_done")
+        return {row["id"] for row in rows}
 
     def enqueue(self, data: bytes, priority: float | None = None) -> None:
         """Add an opaque message to the default lane."""
@@ -198,34 +194,36 @@ class PostgresStorage(SqlStorage):
 
     # -- results, locks, counters -------------------------------------------------------------------------------------
 
-    def put_data(self, key: str, value: bytes, is_result: bool = False) -> None:
+    # Huey gives keys as text; its storage interface allows bytes as well.
+
+    def put_data(self, key: str | bytes, value: bytes, is_result: bool = False) -> None:
         """Store a value; a result is kept for 24 hours, other data (revocations, locks) for a year."""
         self.run(
             statement("put_result"),
-            {"key": key, "value": value, "is_result": is_result, "ttl_s": None if is_result else 365 * 86400},
+            {"key": _text(key), "value": value, "is_result": is_result, "ttl_s": None if is_result else 365 * 86400},
         )
 
-    def peek_data(self, key: str) -> Any:
+    def peek_data(self, key: str | bytes) -> Any:
         """Return the value of a key, or EmptyData."""
-        return self.peek_many([key]).get(key, EmptyData)
+        return self.peek_many([key]).get(_text(key), EmptyData)
 
-    def peek_many(self, keys: Sequence[str]) -> dict[str, bytes]:
+    def peek_many(self, keys: Sequence[str | bytes]) -> dict[str, bytes]:
         """Return the values of the keys that are there."""
-        rows = self.run(statement("peek_results"), {"keys": list(keys)})
+        rows = self.run(statement("peek_results"), {"keys": [_text(key) for key in keys]})
         return {row["key"]: bytes(row["value"]) for row in rows}
 
-    def pop_data(self, key: str) -> Any:
+    def pop_data(self, key: str | bytes) -> Any:
         """Delete a key and return its value, or EmptyData."""
-        rows = self.run(statement("delete_result"), {"key": key})
+        rows = self.run(statement("delete_result"), {"key": _text(key)})
         return bytes(rows[0]["value"]) if rows else EmptyData
 
-    def has_data_for_key(self, key: str) -> bool:
+    def has_data_for_key(self, key: str | bytes) -> bool:
         """Say whether a key is there."""
         return self.peek_data(key) is not EmptyData
 
-    def put_if_empty(self, key: str, value: bytes, ttl: float | None = None) -> bool:
+    def put_if_empty(self, key: str | bytes, value: bytes, ttl: float | None = None) -> bool:
         """Store a value unless the key is there; after `ttl` seconds (None: a year) it no longer counts."""
-        return bool(self.run(statement("put_if_empty"), {"key": key, "value": value, "ttl_s": ttl}))
+        return bool(self.run(statement("put_if_empty"), {"key": _text(key), "value": value, "ttl_s": ttl}))
 
     def incr(self, key: str, amount: int = 1) -> int:
         """Add to a counter, from 0 if it is not there, and return its new value."""
@@ -256,6 +254,10 @@ class PostgresStorage(SqlStorage):
 def utc(moment: dt.datetime) -> dt.datetime:
     """Return an aware datetime; Huey's naive ones are UTC."""
     return moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)
+
+
+def _text(key: str | bytes) -> str:
+    return key.decode() if isinstance(key, bytes) else key
 
 
 def _raw_row(data: bytes, priority: float | None, run_at: dt.datetime | None) -> dict[str, Any]:

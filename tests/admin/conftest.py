@@ -8,8 +8,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from admin import create_app
-from tests.admin.world import World, make_world, sign_in
+from tests.admin.world import World, make_world, sign_in, start_console
 from tests.cluster import Database
 
 
@@ -20,7 +19,7 @@ def world(database: Database) -> World:
 
 @pytest.fixture
 def app(world: World) -> Flask:
-    return create_app()
+    return start_console()
 
 
 @pytest.fixture

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID, uuid4
 
+from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from admin import users
+from admin import create_app, users
 from tests.cluster import Database
 from tests.factories import make_event, make_letter, make_model, make_tenant
 
@@ -191,6 +192,14 @@ def add_job(database: Database, tenant_id: UUID | None, state: str, *, lane: str
         + ((str(uuid4()), "now") if state == "running" else (None, None)),
     )
     return task_id
+
+
+def start_console() -> Flask:
+    """Return the console; a start that is refused is a plain failure, not pytest's end."""
+    try:
+        return create_app()
+    except SystemExit as refused:
+        raise RuntimeError("the console did not start; its line is on stderr") from refused
 
 
 def token_of(client: FlaskClient, path: str) -> str:

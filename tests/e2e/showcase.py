@@ -20,7 +20,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 from admin import create_app
-from tests.admin.world import MODEL, PASSWORD, TRACEBACK, World, act, make_world, sign_in
+from tests.admin.world import MODEL, PASSWORD, TRACEBACK, World, act, make_world, sign_in, start_console
 from tests.cluster import Cluster, Database
 from tests.conftest import TEMPLATE, point_at, prepare, program
 
@@ -145,7 +145,7 @@ class Quiet(WSGIRequestHandler):
 def console() -> Iterator[str]:
     """Serve the console on a free port, in this process, and give its address."""
     # Werkzeug's server, because it can be stopped from another thread; waitress is in the test of `make run`.
-    server = make_server("127.0.0.1", 0, create_app(), threaded=True, request_handler=Quiet)
+    server = make_server("127.0.0.1", 0, start_console(), threaded=True, request_handler=Quiet)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:

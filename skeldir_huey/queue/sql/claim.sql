@@ -2,54 +2,27 @@
 -- Promise: a row is claimed by one consumer only (SKIP LOCKED), and MATERIALIZED keeps the planner from locking more.
 -- Jobs for whose id or task a revocation is stored are marked, so that nobody has to ask for the others.
 -- The lane's virtual time follows, unless another claim is just moving it; a look that finds nothing says so.
--- Served by job_waiting.
+-- Where caps are set, claim_capped.sql is used instead. Served by job_waiting.
 with found as materialized (
-  select j.id, j.claim_alone, j.priority, j.rank, j.task_name, j.tenant_id, wanted.name as lane, wanted.turn, l.cap
+  select j.id, j.claim_alone, j.priority, j.rank, wanted.name as lane, wanted.turn
     from unnest(%(lanes)s::text[]) with ordinality as wanted(name, turn)
     join huey.lane l on l.name = wanted.name and l.paused_at is null
    cross join lateral (
-     select id, claim_alone, priority, rank, task_name, tenant_id from huey.job w
+     select id, claim_alone, priority, rank from huey.job w
       where w.lane = wanted.name and w.state = 'waiting' and not w.held
-        and not exists (select from huey.task_rule r
-                         where r.lane = w.lane and r.task_name = w.task_name and r.cap is not null
-                           and r.cap <= (select count(*) from huey.job b
-                                          where b.state = 'running' and b.lane = r.lane and b.task_name = r.task_name))
-        and not exists (select from huey.tenant_rule r
-                         where r.lane = w.lane and r.tenant_id = w.tenant_id and r.cap is not null
-                           and r.cap <= (select count(*) from huey.job b
-                                          where b.state = 'running' and b.lane = r.lane and b.tenant_id = r.tenant_id))
       order by priority desc, rank, id
       limit %(total)s
-        for update of w skip locked) j
-), limited as (
-  -- Caps count what runs already and what this statement takes before.
-  select f.*,
-         row_number() over (partition by f.lane order by f.priority desc, f.rank, f.id)
-           > f.cap - (select count(*) from huey.job b
-                       where f.cap is not null and b.state = 'running' and b.lane = f.lane) as over_lane,
-         row_number() over (partition by f.lane, f.task_name order by f.priority desc, f.rank, f.id)
-           > kr.cap - (select count(*) from huey.job b
-                        where kr.cap is not null and b.state = 'running' and b.lane = f.lane
-                          and b.task_name = f.task_name) as over_task,
-         row_number() over (partition by f.lane, f.tenant_id order by f.priority desc, f.rank, f.id)
-           > tr.cap - (select count(*) from huey.job b
-                        where tr.cap is not null and b.state = 'running' and b.lane = f.lane
-                          and b.tenant_id = f.tenant_id) as over_tenant
-    from found f
-    left join huey.task_rule kr on kr.lane = f.lane and kr.task_name = f.task_name
-    left join huey.tenant_rule tr on tr.lane = f.lane and tr.tenant_id = f.tenant_id
+        for update skip locked) j
 ), ordered as (
   select id, lane, rank, claim_alone, row_number() over turns as place, first_value(claim_alone) over turns as first_alone
-    from limited
-   where not (coalesce(over_lane, false) or coalesce(over_task, false) or coalesce(over_tenant, false))
-  window turns as (order by turn, priority desc, rank, id)
+    from found window turns as (order by turn, priority desc, rank, id)
 ), taken as (
   select id, lane, rank from ordered
    where place <= %(total)s and case when first_alone then place = 1 else not claim_alone end
 ), moving as (
   select name from huey.lane where name in (select lane from taken) for no key update skip locked
 ), moved as (
-  update huey.lane l set virtual_time = greatest(l.virtual_time, t.rank)
+  update huey.lane l set virtual_time = t.rank
     from (select lane, max(rank) as rank from taken group by lane) t, moving m
    where l.name = t.lane and m.name = l.name and l.virtual_time < t.rank
 ), told as (

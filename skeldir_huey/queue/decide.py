@@ -1,0 +1,196 @@
+"""What follows from the end of a task function: done, another attempt, dead or cancelled. Nothing is written here."""
+
+from __future__ import annotations
+
+import copy
+import datetime as dt
+from typing import TYPE_CHECKING, Any
+
+from huey import signals as S
+from huey.api import PeriodicTask, Task
+from huey.exceptions import (
+    RETRYING_EXCEPTIONS,
+    CancelExecution,
+    RateLimitExceeded,
+    RetryTask,
+    TaskLockedException,
+    TaskTimeout,
+)
+from huey.utils import SKIPPED, Error, normalize_time
+
+from skeldir_huey.errors import QueueError
+from skeldir_huey.log import get_log
+from skeldir_huey.queue import states
+from skeldir_huey.queue.jobs import Child, Job
+from skeldir_huey.queue.messages import class_name, traceback_of
+from skeldir_huey.queue.outcomes import Outcome, error_type_of
+from skeldir_huey.queue.storage import utc
+
+if TYPE_CHECKING:
+    from skeldir_huey.queue.executor import SkeldirHuey
+
+log = get_log("queue.executor")
+
+After = list[tuple[str, Task]]  # Huey's signals to send once the settlement is committed
+
+
+def not_ready(huey: SkeldirHuey, job: Job, task: Task) -> tuple[Outcome, After]:
+    """Return the outcome of a task whose eta has not come: it goes back, uncounted."""
+    if job.claim is None:  # it has no row to go back to
+        job.children.append(Child(huey.row_of(task)))
+    return Outcome(states.RELEASED, run_at=utc(task.eta)), [(S.SIGNAL_SCHEDULED, task)]
+
+
+def not_run(huey: SkeldirHuey, task: Task, kind: str, why: str) -> Outcome:
+    """Return the outcome of a task that ends without having run."""
+    outcome = Outcome(kind, error=QueueError(f"not run: {why}"))
+    outcome.member = _member_of(huey, task, SKIPPED, down_the_chain=True)
+    return outcome
+
+
+def succeeded(huey: SkeldirHuey, job: Job, task: Task, value: Any) -> tuple[Outcome, After]:
+    """Return the outcome of a task function that returned, with the next link of its chain as a child."""
+    outcome = Outcome(states.DONE)
+    after = [signal for child in job.children for signal in added(child)]
+    after.append((S.SIGNAL_COMPLETE, task))
+    keep = huey.results and not isinstance(task, PeriodicTask)
+    try:
+        if keep and (value is not None or huey.store_none):
+            outcome.puts[task.id] = huey.serializer.serialize(value)
+        if task.on_complete:
+            following = task.on_complete
+            following.extend_data(value)
+            after += _add(huey, job, following)
+        outcome.member = _member_of(huey, task, value)
+    except Exception as error:  # a result that no message carries is the task's failure
+        return failed(huey, job, task, error)
+    if not isinstance(task, PeriodicTask):
+        outcome.deletes.append(task.revoke_id)
+    huey._run_post_execute(task, value, None)
+    return outcome, after
+
+
+def failed(huey: SkeldirHuey, job: Job, task: Task, error: BaseException) -> tuple[Outcome, After]:
+    """Return the outcome of a failed attempt: its children are dropped, another attempt may follow."""
+    job.children.clear()
+    try:
+        return _failed(huey, job, task, error)
+    except Exception as problem:  # the handler or the next attempt makes no message: that must not be tried for ever
+        log.exception("failure_not_handled")
+        job.children.clear()
+        outcome = Outcome(states.DEAD, error=problem, error_type=states.PERMANENT)
+        outcome.member = _member_of(huey, task, SKIPPED, down_the_chain=True)
+        return outcome, []
+
+
+def _failed(huey: SkeldirHuey, job: Job, task: Task, error: BaseException) -> tuple[Outcome, After]:
+    after: After = []
+    retry_eta = _note_failure(huey, task, error)
+    final = not task.retries
+    outcome = Outcome(states.DEAD if final else states.ERRORED, error=error, error_type=error_type_of(error))
+    if isinstance(error, CancelExecution) and final:
+        outcome.kind = states.CANCELLED
+    if not isinstance(task, PeriodicTask):
+        outcome.deletes.append(task.revoke_id)
+    surface = final or (huey.store_intermediate_errors and not isinstance(error, RETRYING_EXCEPTIONS))
+    described = Error(huey.build_error_result(task, error))
+    if surface:
+        following: Task | None = task if huey.results and not isinstance(task, PeriodicTask) else None
+        while following is not None:
+            outcome.puts[following.id] = huey.serializer.serialize(described)
+            following = following.on_complete if final else None
+    huey._run_post_execute(task, None, error)
+    if surface and task.on_error:
+        handler = copy.copy(task.on_error)
+        handler.extend_data(error)
+        after += _add(huey, job, handler)
+    if final:
+        outcome.member = _member_of(huey, task, described, down_the_chain=True)
+        return outcome, after
+    _next_attempt(huey, job, task, outcome, retry_eta)
+    after.append((S.SIGNAL_RETRYING, task))
+    after.append((S.SIGNAL_SCHEDULED if outcome.run_at else S.SIGNAL_ENQUEUED, task))
+    return outcome, after
+
+
+def chord_callback(huey: SkeldirHuey, job: Job, callback: Task, values: list[bytes]) -> Child:
+    """Return the callback of a chord that is complete, with its members' values."""
+    callback = copy.copy(callback)
+    callback.extend_data(([huey.serializer.deserialize(value) for value in values],))
+    return _child(huey, job, callback)
+
+
+def added(child: Child) -> After:
+    """Return the signals that tell of a job that was added."""
+    if child.task is None:
+        return []
+    run_at = child.row["run_at"]
+    later = run_at is not None and run_at > dt.datetime.now(dt.UTC)
+    return [(S.SIGNAL_ENQUEUED, child.task)] + ([(S.SIGNAL_SCHEDULED, child.task)] if later else [])
+
+
+def _add(huey: SkeldirHuey, job: Job, task: Task) -> After:
+    child = _child(huey, job, task)
+    job.children.append(child)
+    return added(child)
+
+
+def _child(huey: SkeldirHuey, job: Job, task: Task) -> Child:
+    if task.expires:
+        task.resolve_expires(huey.utc)
+    return Child(huey.row_of(task, correlation_id=job.correlation_id), task)
+
+
+def _note_failure(huey: SkeldirHuey, task: Task, error: BaseException) -> dt.datetime | None:
+    """Log and signal a failed attempt as Huey does; returns when its retry is due, if the error says."""
+    eta = None
+    if isinstance(error, TaskTimeout):
+        log.warning("job_timeout", timeout_s=task.timeout)
+        huey._emit(S.SIGNAL_TIMEOUT, task)
+    elif isinstance(error, RateLimitExceeded):
+        if error.retry or task.retries:
+            eta = normalize_time(None, task.retry_delay or error.delay, huey.utc)
+        if error.retry:
+            task.retries += 1
+        huey._emit(S.SIGNAL_RATE_LIMITED, task)
+    elif isinstance(error, TaskLockedException):
+        log.warning("job_locked", error=str(error))
+        huey._emit(S.SIGNAL_LOCKED, task)
+    elif isinstance(error, RetryTask):
+        task.retries += 1
+        if error.eta or error.delay is not None:
+            eta = normalize_time(error.eta, error.delay, huey.utc)
+    elif isinstance(error, CancelExecution):
+        again = error.retry or (error.retry is None and task.retries)
+        task.retries = max(task.retries, 1) if again else 0
+        huey._emit(S.SIGNAL_CANCELED, task)
+    else:
+        log.warning("job_errored", error_class=class_name(error), error=str(error), traceback=traceback_of(error))
+        huey._emit(S.SIGNAL_ERROR, task, error)
+    return eta
+
+
+def _next_attempt(
+    huey: SkeldirHuey, job: Job, task: Task, outcome: Outcome, retry_eta: dt.datetime | None
+) -> None:
+    task.retries -= 1
+    task.eta = retry_eta
+    if retry_eta is None and task.retry_delay:
+        task.eta = huey._get_timestamp() + dt.timedelta(seconds=task.retry_delay)
+        if task.retry_backoff:
+            task.retry_delay *= task.retry_backoff
+    outcome.message = huey.serialize_task(task)
+    outcome.run_at = utc(task.eta) if task.eta else None
+    if job.claim is None:  # it has no row to go back to
+        job.children.append(Child(huey.row_of(task, correlation_id=job.correlation_id)))
+
+
+def _member_of(huey: SkeldirHuey, task: Task, value: Any, down_the_chain: bool = False) -> Any:
+    """Return what a chord learns of this task: itself, or when the rest of its chain will not run, the member's."""
+    member: Task | None = task
+    while member is not None:
+        chord = member.chord_config
+        if chord is not None:
+            return (chord.cid, chord.size, chord.idx, huey.serializer.serialize(value), chord.callback)
+        member = member.on_complete if down_the_chain else None
+    return None

@@ -1,0 +1,112 @@
+"""One connection of a process for the queue's own statements, shared by its threads."""
+
+from __future__ import annotations
+
+import os
+import re
+import threading
+from collections.abc import Callable
+from typing import Any
+
+# In one round trip and one implicit transaction: a session SET would leak through a pooler.
+_AS_QUEUE = "set local role app_rw; "
+_LAZY = "set local synchronous_commit to off; "
+# A plan that is kept was made when the tables may have been empty: it must be the one for full ones.
+_INDEXES = "set local enable_seqscan to off; set local enable_bitmapscan to off; "
+_PLACEHOLDER = re.compile(r"%\(([a-z_]+)\)s")
+
+
+def numbered(text: str) -> tuple[str, list[str]]:
+    """Return the statement with $1, $2 … for its `%(name)s` parameters, and their names in that order."""
+    names: list[str] = []
+
+    def number(match: re.Match[str]) -> str:
+        if match[1] not in names:
+            names.append(match[1])
+        return f"${names.index(match[1]) + 1}"
+
+    return _PLACEHOLDER.sub(number, text).replace("%%", "%"), names
+
+
+class Line:
+    """Runs statements as the queue's role, each in a transaction of its own. Made on first use, anew after a fork.
+
+    Args:
+        make: returns a database object of Huey's storage; called for each new connection.
+        may_prepare: whether sessions are ours alone. Behind a pooler in transaction mode they are not.
+    """
+
+    def __init__(self, make: Callable[[], Any], may_prepare: Callable[[], bool]) -> None:
+        self._make = make
+        self._may_prepare = may_prepare
+        self._forget()
+
+    def _forget(self) -> None:
+        self._lock = threading.RLock()
+        self._pid = os.getpid()
+        self._database: Any = None
+        self._prepared: dict[str, str] | None = None
+
+    @property
+    def database(self) -> Any:
+        """The connection's database object, connected."""
+        if self._pid != os.getpid():
+            self._forget()  # the parent goes on with its socket
+        if self._database is None:
+            self._database = self._make()
+        if self._database.is_closed() or not self._database.is_connection_usable():
+            self._database.close()
+            self._prepared = {} if self._may_prepare() else None
+            self._database.connect(reuse_if_open=True)
+        return self._database
+
+    def run(
+        self,
+        text: str,
+        parameters: dict[str, Any] | None = None,
+        *,
+        prepare: str | None = None,
+        durable: bool = True,
+        first: str = "",
+    ) -> list[dict[str, Any]]:
+        """Run one statement and return its rows.
+
+        A connection that is found broken is replaced before the statement, never after it: the statement may have
+        been committed.
+
+        Args:
+            prepare: a name under which the server keeps the plan, for statements that run all the time.
+            durable: False lets the commit be forgotten by a crash of the server.
+            first: a statement to run before, in the same transaction.
+        """
+        if self._pid != os.getpid():
+            self._forget()
+        with self._lock:
+            database = self.database
+            try:
+                statement = self._kept(prepare, text) if prepare and self._prepared is not None else text
+                before = _AS_QUEUE + ("" if durable else _LAZY) + (f"{first};\n" if first else "")
+                cursor = database.execute_sql(before + statement, parameters or {})
+                if cursor.description is None:
+                    return []
+                names = [column[0] for column in cursor.description]
+                return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+            except Exception:
+                if not database.is_connection_usable():
+                    database.close()
+                raise
+
+    def _kept(self, name: str, text: str) -> str:
+        assert self._prepared is not None
+        if name not in self._prepared:
+            body, names = numbered(text)
+            self._database.connection().cursor().execute(f"prepare {name} as {body}")
+            arguments = ", ".join(f"%({one})s" for one in names)
+            self._prepared[name] = f"{_INDEXES}execute {name}({arguments})" if names else f"{_INDEXES}execute {name}"
+        return self._prepared[name]
+
+    def close(self) -> bool:
+        """Close the connection; it is made again on the next use."""
+        with self._lock:
+            database, self._database = self._database, None
+            return bool(database is not None and self._pid == os.getpid() and database.close())

@@ -1,0 +1,237 @@
+"""Faults: what is done to consumers and server, when, and which claims it met. What it did to them is asked later."""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+import random
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from tests.chaos.arena import Arena, Consumer, say
+from tests.waiting import until
+
+KILL_WORKER = "kill -9 worker process"
+KILL_SCHEDULER = "kill -9 scheduler"
+KILL_CONSUMER = "kill -9 consumer"
+TERM = "SIGTERM consumer"
+STOP = "SIGSTOP past the heartbeat"
+FAST = "Postgres fast restart"
+IMMEDIATE = "Postgres immediate restart"
+CUT = "connection cut"
+KILLS = (KILL_WORKER, KILL_CONSUMER)
+RESTARTS = (FAST, IMMEDIATE)
+
+# How many of each in a budget of 75 seconds.
+DECK = {KILL_WORKER: 52, KILL_CONSUMER: 11, KILL_SCHEDULER: 5, TERM: 8, CUT: 30}
+STOPS = 4  # at the same time, at the beginning
+RESTARTS_AT = ((0.32, FAST), (0.5, IMMEDIATE), (0.68, FAST), (0.86, IMMEDIATE))  # of the budget
+CALM_S = 3.0  # between two faults that take a whole consumer: another one lives meanwhile
+_VICTIM_WITHIN_S = 1.0
+
+RUNNING = """
+select j.task_id, j.claimed_at, j.consumer_id, c.pid, clock_timestamp()
+  from huey.job j join huey.consumer c on c.id = j.consumer_id where j.state = 'running'
+"""
+
+
+@dataclass(frozen=True)
+class Running:
+    """A claimed job as the database shows it."""
+
+    task_id: str
+    claimed_at: dt.datetime
+    consumer_id: UUID
+    pid: int
+    now: dt.datetime
+
+
+@dataclass
+class Fault:
+    """One fault that was done, with the claims of its victims at that moment, by the database's clock."""
+
+    kind: str
+    at: dt.datetime
+    claims: list[tuple[str, dt.datetime]] = field(default_factory=list)
+    consumers: set[UUID] = field(default_factory=set)
+
+
+class Faults:
+    """Does faults for `budget_s` seconds, by a plan that the seed decides."""
+
+    def __init__(self, arena: Arena, seed: int, budget_s: float, frozen_s: float) -> None:
+        self.done: list[Fault] = []
+        self.skipped = 0
+        self._arena = arena
+        self._rng = random.Random(seed)
+        self._budget_s = budget_s
+        self._frozen_s = frozen_s
+        self._last_calm = 0.0
+        self._frozen: list[tuple[float, int]] = []
+        self._actions: dict[str, Callable[[], Fault | None]] = {
+            KILL_WORKER: self._kill_worker,
+            KILL_SCHEDULER: self._kill_scheduler,
+            KILL_CONSUMER: self._kill_consumer,
+            TERM: self._term,
+            STOP: self._stop,
+            FAST: lambda: self._restart(FAST, signal.SIGINT),
+            IMMEDIATE: lambda: self._restart(IMMEDIATE, signal.SIGQUIT),
+            CUT: self._cut,
+        }
+        self._plan = self._make_plan()
+
+    def _make_plan(self) -> list[tuple[float, str]]:
+        share = self._budget_s / 75
+        kinds = [kind for kind, count in DECK.items() for _ in range(max(1, round(count * share)))]
+        self._rng.shuffle(kinds)
+        first, last = 1.0, self._budget_s * 0.97
+        plan = [(first + (last - first) * n / len(kinds), kind) for n, kind in enumerate(kinds)]
+        plan += [(1.0 + 0.3 * n, STOP) for n in range(STOPS)]
+        restarts = RESTARTS_AT if self._budget_s >= 40 else RESTARTS_AT[2:]
+        plan += [(self._budget_s * at, kind) for at, kind in restarts]
+        return sorted(plan)
+
+    def run(self) -> None:
+        """Do the plan. A fault that finds no running job within a second is left out; late ones follow at once."""
+        began = time.monotonic()
+        for number, (at, kind) in enumerate(self._plan):
+            if time.monotonic() - began > self._budget_s:
+                self.skipped += len(self._plan) - number
+                break
+            self._wait(began + at)
+            fault = self._actions[kind]()
+            if fault is None:
+                self.skipped += 1
+            else:
+                self.done.append(fault)
+            if number % 20 == 19:
+                say(f"  {time.monotonic() - began:5.1f} s: {len(self.done)} faults, {self.skipped} without a victim")
+        self._wait(began + self._budget_s)
+        self.thaw(everything=True)
+
+    def _wait(self, moment: float) -> None:
+        until(lambda: self.thaw() or time.monotonic() >= moment, moment - time.monotonic() + 5)
+
+    def thaw(self, everything: bool = False) -> None:
+        """Wake what has been frozen long enough."""
+        for when, pid in list(self._frozen):
+            if everything or time.monotonic() >= when:
+                self._frozen.remove((when, pid))
+                _send(pid, signal.SIGCONT)
+
+    # -- victims ------------------------------------------------------------------------------------------------------
+
+    def _running(self) -> list[Running]:
+        frozen = {pid for _, pid in self._frozen}
+        return [row for row in (Running(*row) for row in self._arena.query(RUNNING)) if row.pid not in frozen]
+
+    def _find(self, wanted: Callable[[Running], bool]) -> tuple[Running, list[Running]] | None:
+        """Return a running job whose consumer is a fit victim, and all that run now; None after a second."""
+        end = time.monotonic() + _VICTIM_WITHIN_S
+        while time.monotonic() < end:
+            running = self._running()
+            fit = [row for row in running if wanted(row)]
+            if fit:
+                return self._rng.choice(fit), running
+            self._wait(time.monotonic() + 0.02)
+        return None
+
+    def _met(self, kind: str, running: list[Running], pids: set[int]) -> Fault:
+        mine = [row for row in running if row.pid in pids]
+        return Fault(kind, running[0].now, [(r.task_id, r.claimed_at) for r in mine], {r.consumer_id for r in mine})
+
+    def _calm(self) -> bool:
+        """Say whether a whole consumer may go: all others are up, and none went just before."""
+        up = all(one.is_up for one in self._arena.consumers)
+        return up and not self._frozen_whole() and time.monotonic() - self._last_calm > CALM_S
+
+    def _frozen_whole(self) -> bool:
+        frozen = {pid for _, pid in self._frozen}
+        return any(one.process.pid in frozen for one in self._arena.consumers)
+
+    def _of(self, is_process: bool) -> list[Consumer]:
+        return [one for one in self._arena.consumers if one.is_process == is_process and one.is_up]
+
+    # -- faults -------------------------------------------------------------------------------------------------------
+
+    def _kill_worker(self) -> Fault | None:
+        pids = {pid for one in self._of(is_process=True) for pid in one.pids()[1:]}
+        found = self._find(lambda row: row.pid in pids)
+        if found is None:
+            return None
+        victim, running = found
+        _send(victim.pid, signal.SIGKILL)
+        return self._met(KILL_WORKER, running, {victim.pid})
+
+    def _kill_scheduler(self) -> Fault | None:
+        workers = {pid for (pid,) in self._arena.query("select pid from huey.consumer")}
+        for consumer in self._of(is_process=True):
+            for pid in set(consumer.pids()[1:]) - workers:
+                _send(pid, signal.SIGKILL)
+                ((now,),) = self._arena.query("select clock_timestamp()")
+                return Fault(KILL_SCHEDULER, now)
+        return None
+
+    def _whole(self, kind: str, consumers: Callable[[], list[Consumer]]) -> tuple[Fault, Consumer] | None:
+        owner = {pid: one for one in consumers() for pid in one.pids()}
+        if not self._calm():
+            return None
+        found = self._find(lambda row: row.pid in owner)
+        if found is None:
+            return None
+        victim, running = found
+        consumer = owner[victim.pid]
+        self._last_calm = time.monotonic()
+        return self._met(kind, running, set(consumer.pids())), consumer
+
+    def _kill_consumer(self) -> Fault | None:
+        found = self._whole(KILL_CONSUMER, lambda: self._arena.consumers)
+        if found is None:
+            return None
+        _send(found[1].process.pid, signal.SIGKILL)  # its children notice by themselves
+        return found[0]
+
+    def _term(self) -> Fault | None:
+        found = self._whole(TERM, lambda: [one for one in self._arena.consumers if "-t" in one.options])
+        if found is None:
+            return None
+        _send(found[1].process.pid, signal.SIGTERM)
+        return found[0]
+
+    def _stop(self) -> Fault | None:
+        """Freeze a worker process, or for the first time a whole consumer."""
+        whole = not self._frozen
+        pids = {pid for one in self._of(is_process=not whole) for pid in one.pids()}
+        found = self._find(lambda row: row.pid in pids)
+        if found is None:
+            return None
+        victim, running = found
+        _send(victim.pid, signal.SIGSTOP)
+        self._frozen.append((time.monotonic() + self._frozen_s, victim.pid))
+        return self._met(STOP, running, {victim.pid})
+
+    def _restart(self, kind: str, how: signal.Signals) -> Fault | None:
+        found = self._find(lambda row: True)
+        if found is None:
+            return None
+        running = self._running() or found[1]
+        self._arena.cluster.stop(how)
+        self._arena.cluster.start()
+        return self._met(kind, running, {row.pid for row in running})
+
+    def _cut(self) -> Fault | None:
+        """Arm the proxy; it notes by itself whom it cut."""
+        place = self._rng.choice(("commit", "commit", "claim", "batch"))
+        self._arena.proxy.cut_next(place, answered=self._rng.random() < 0.6)
+        ((now,),) = self._arena.query("select clock_timestamp()")
+        return Fault(CUT, now)
+
+
+def _send(pid: int, what: signal.Signals) -> None:
+    try:
+        os.kill(pid, what)
+    except ProcessLookupError:
+        pass
