@@ -131,7 +131,11 @@ class Log:
 
     def _write(self, level: int, event: str, fields: dict[str, Any], exc_info: bool = False) -> None:
         if self._logger.isEnabledFor(level):
-            self._logger.log(level, "%s", event, exc_info=exc_info, extra={"skeldir": (event, fields)})
+            # Logger.log would first search the stack for the calling line, which nobody is shown.
+            info = sys.exc_info() if exc_info else None
+            record = logging.LogRecord(self._logger.name, level, "", 0, event, None, info)
+            record.skeldir = (event, fields)
+            self._logger.handle(record)
 
 
 def get_log(name: str) -> Log:

@@ -33,6 +33,7 @@ log = get_log("queue.consumer")
 SHUTDOWN_TIMEOUT_S = 4.0  # honcho kills after 5
 TAKE_WAIT_S = 1.0  # workers look at least this often, whatever `-m` says
 FOLD_S = 5.0
+EXIT_WITHIN_S = 3.0  # after the parent's end was noticed, which takes up to 1 s
 
 
 class DeskWorker(Worker):
@@ -55,12 +56,12 @@ class DeskWorker(Worker):
         if claim is None:
             return
         self.task_count += 1
-        task = self.huey.task_of(ClaimedMessage.of(claim))
-        if task is not None:
-            try:
+        try:
+            task = self.huey.task_of(ClaimedMessage.of(claim))
+            if task is not None:
                 self.huey.execute(task, now)
-            except Exception:
-                log.exception("execution_failed", task_id=claim.task_id)  # the sweep gives the claim back
+        except Exception:
+            log.exception("execution_failed", task_id=claim.task_id)  # the sweep gives the claim back
         if self.max_tasks and self.task_count >= self.max_tasks:
             self.huey.desk.flush()
             raise WorkerRecycle()
@@ -137,6 +138,9 @@ def _exit_with_parent(huey: SkeldirHuey) -> None:
     while os.getppid() == parent:
         gone.wait(1.0)
     log.error("parent_gone", pid=os.getpid())
+    limit = threading.Timer(EXIT_WITHIN_S, os._exit, (1,))  # a server that does not answer must not keep us
+    limit.daemon = True
+    limit.start()
     try:
         huey.close_process()
     finally:

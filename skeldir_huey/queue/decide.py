@@ -34,11 +34,12 @@ log = get_log("queue.executor")
 After = list[tuple[str, Task]]  # Huey's signals to send once the settlement is committed
 
 
-def not_ready(huey: SkeldirHuey, job: Job, task: Task) -> tuple[Outcome, After]:
-    """Return the outcome of a task whose eta has not come: it goes back, uncounted."""
+def not_ready(huey: SkeldirHuey, job: Job, task: Task, timestamp: dt.datetime | None) -> tuple[Outcome, After]:
+    """Return the outcome of a task whose eta has not come at `timestamp` (None: now): it goes back, uncounted."""
     if job.claim is None:  # it has no row to go back to
         job.children.append(Child(huey.row_of(task)))
-    return Outcome(states.RELEASED, run_at=utc(task.eta)), [(S.SIGNAL_SCHEDULED, task)]
+    now = utc(timestamp) if timestamp else None
+    return Outcome(states.RELEASED, run_at=utc(task.eta), now=now), [(S.SIGNAL_SCHEDULED, task)]
 
 
 def not_run(huey: SkeldirHuey, task: Task, kind: str, why: str) -> Outcome:
@@ -170,9 +171,7 @@ def _note_failure(huey: SkeldirHuey, task: Task, error: BaseException) -> dt.dat
     return eta
 
 
-def _next_attempt(
-    huey: SkeldirHuey, job: Job, task: Task, outcome: Outcome, retry_eta: dt.datetime | None
-) -> None:
+def _next_attempt(huey: SkeldirHuey, job: Job, task: Task, outcome: Outcome, retry_eta: dt.datetime | None) -> None:
     task.retries -= 1
     task.eta = retry_eta
     if retry_eta is None and task.retry_delay:

@@ -229,11 +229,13 @@ class Desk:
     def _release(self, claims: list[Claim]) -> None:
         if not claims:
             return
-        self.storage.run(
-            statement("release"),
-            {"ids": [claim.id for claim in claims], "tokens": [claim.token for claim in claims]},
-        )
-        with self._lock:
-            for claim in claims:
-                self._held.pop(claim.id, None)
-                self._running.pop(claim.id, None)
+        try:
+            self.storage.run(
+                statement("release"),
+                {"ids": [claim.id for claim in claims], "tokens": [claim.token for claim in claims]},
+            )
+        finally:  # what could not be given back now is nobody's, and the sweep finds it
+            with self._lock:
+                for claim in claims:
+                    self._held.pop(claim.id, None)
+                    self._running.pop(claim.id, None)

@@ -26,8 +26,12 @@ if TYPE_CHECKING:
 log = get_log("queue.executor")
 
 
-def execute(huey: SkeldirHuey, task: Task, now: dt.datetime) -> Any:
-    """Run a task to an end and settle it. Returns the task's value."""
+def execute(huey: SkeldirHuey, task: Task, timestamp: dt.datetime | None) -> Any:
+    """Run a task to an end and settle it. Returns the task's value.
+
+    Args:
+        timestamp: the time to use, as Huey writes it; None, as in production, means the database's.
+    """
     job = huey.job_of(task)
     with bind(
         task_name=job.task_name,
@@ -36,18 +40,26 @@ def execute(huey: SkeldirHuey, task: Task, now: dt.datetime) -> Any:
         correlation_id=str(job.correlation_id) if job.correlation_id else None,
     ):
         try:
-            return _to_an_end(huey, job, task, now)
+            return _to_an_end(huey, job, task, timestamp)
         finally:
             desk = huey.desk
             if job.claim is not None and desk is not None and not getattr(task, "buffered", False):
                 desk.forget(job.claim)
 
 
-def _to_an_end(huey: SkeldirHuey, job: Job, task: Task, now: dt.datetime) -> Any:
+def _database_time(huey: SkeldirHuey, job: Job) -> dt.datetime:
+    """Return when the job was claimed: a host whose clock is late must not find due jobs too early."""
+    if job.claim is None:
+        return huey._get_timestamp()
+    return job.claim.claimed_at.astimezone(dt.UTC if huey.utc else None).replace(tzinfo=None)
+
+
+def _to_an_end(huey: SkeldirHuey, job: Job, task: Task, timestamp: dt.datetime | None) -> Any:
     value = None
+    now = timestamp or _database_time(huey, job)
     if not huey.ready_to_run(task, now):
-        outcome, after = decide.not_ready(huey, job, task)
-    elif huey.is_revoked(task, now, False):
+        outcome, after = decide.not_ready(huey, job, task, timestamp)
+    elif (job.claim is None or job.claim.revocable) and huey.is_revoked(task, now, False):
         outcome = decide.not_run(huey, task, states.CANCELLED, "revoked")
         after = [(S.SIGNAL_REVOKED, task)]
     elif task.expires_resolved and task.expires_resolved < now:
@@ -65,6 +77,11 @@ def _to_an_end(huey: SkeldirHuey, job: Job, task: Task, now: dt.datetime) -> Any
             return value
     _settle(huey, job, task, outcome, after)
     return value
+
+
+def _may_be_revoked(huey: SkeldirHuey, job: Job) -> bool:
+    """Say whether to ask. A consumer's claim says so already, a moment ago; elsewhere nobody knows."""
+    return huey.desk is None or job.claim is None or job.claim.revocable
 
 
 def _before(huey: SkeldirHuey, task: Task) -> bool:

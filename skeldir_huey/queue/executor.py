@@ -270,7 +270,7 @@ class SkeldirHuey(Huey):
         """Run a task to an end and settle it. Returns the task's value."""
         if self._immediate:
             return super().execute(task, timestamp)
-        return execution.execute(self, task, timestamp or self._get_timestamp())
+        return execution.execute(self, task, timestamp)
 
     def settle_job(self, job: Job, outcome: Outcome) -> None:
         """Settle an execution in one transaction; see `settle.settle`."""

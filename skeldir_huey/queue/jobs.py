@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 from uuid import UUID
 
+import sqlalchemy.exc
 from sqlalchemy.engine import Connection
 
 from skeldir_huey.db.engine import engine, enter
@@ -82,35 +83,44 @@ class Job:
         """
         if self._in_block:
             raise QueueError("transaction() blocks of one job cannot be nested: pass the connection on")
-        if self.connection is not None:
-            self.commit_fenced()
-        if self.lost:
-            raise FenceLost(f"job {self.task_id} is no longer ours")
-        connection = self.open()
-        self._in_block = True
         try:
-            yield connection
+            if self.connection is not None:
+                self.commit_fenced()
+            if self.lost:
+                raise FenceLost(f"job {self.task_id} is no longer ours")
+            connection = self.open()
+            self.cut, self._in_block = False, True
+            try:
+                yield connection
+            finally:
+                self._in_block = False
+            if commit_now:
+                self.commit_fenced()
         except BaseException as error:
             self.cut = connection_lost(error)
             self.rollback()
             raise
-        finally:
-            self._in_block = False
-        if commit_now:
-            self.commit_fenced()
 
     def open(self) -> Connection:
         """Return the open transaction, begun now if there is none, acting for the job's tenant."""
         if self.connection is None:
-            connection = engine("worker").connect()
             try:
-                connection.begin()
-                enter(connection, self.tenant_id)
-            except BaseException:
-                connection.close()
-                raise
-            self.connection = connection
+                self.connection = self._begin()
+            except sqlalchemy.exc.DBAPIError as error:
+                if not connection_lost(error):
+                    raise
+                self.connection = self._begin()  # a restart left a dead connection in the pool; nothing was done on it
         return self.connection
+
+    def _begin(self) -> Connection:
+        connection = engine("worker").connect()
+        try:
+            connection.begin()
+            enter(connection, self.tenant_id)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
 
     def connection_as(self, tenant_id: UUID | None) -> Connection:
         """Return the transaction of the settlement, acting for a tenant, or as the queue for None."""

@@ -81,7 +81,7 @@ class Liveness(threading.Thread):
                 self._wait_for_news()
                 self._beat()
                 self._sweep()
-            except (psycopg2.Error, OSError) as error:
+            except Exception as error:  # whatever it was: without this thread the process would be taken for frozen
                 if self._desk.may_claim:
                     log.warning("liveness_lost", error=str(error).strip())
                 self._desk.may_claim = False

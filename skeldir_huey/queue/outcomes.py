@@ -25,6 +25,7 @@ class Outcome:
         member: (chord id, size, index, value, callback) of the chord that the job belongs to.
         message: the message of the next attempt.
         run_at: when the next attempt is due; None means at once.
+        now: the time to use; None, as in production, means the database's clock.
         unknown: the task or its message was not understood.
         cut: the job's session was ended under it; counts as a death unless the server started since the claim.
     """
@@ -38,6 +39,7 @@ class Outcome:
     error_type: str | None = None
     error: BaseException | None = None
     run_ms: float | None = None
+    now: dt.datetime | None = None
     unknown: bool = False
     cut: bool = False
 

@@ -70,7 +70,7 @@ def _end_row(connection: Connection, job: Job, outcome: Outcome) -> bool:
         "run_ms": outcome.run_ms,
         "error_class": class_name(outcome.error) if outcome.error else None,
         "error_message": str(outcome.error)[:2000] if outcome.error else None,
-        "now": None,
+        "now": outcome.now,
     }
     if outcome.kind in states.ENDS:
         return bool(rows(connection, statement("settle_end"), common))

@@ -23,4 +23,7 @@ class View:
 VIEWS = (
     View("mv_channel_performance", ("attribution_allocations",)),
     View("mv_allocation_summary", ("attribution_allocations",)),
+    View("mv_daily_revenue_summary", ("attribution_events",)),
+    View("mv_realtime_revenue", ("tenants", "attribution_events"), fresh_s=60),
+    View("mv_reconciliation_status", ("reconciliation_runs", "reconciliation_orders"), fresh_s=86_400),
 )

@@ -1,4 +1,4 @@
-"""A cluster of the run's own, with fsync; its database, the proxy in front of it, and consumers that are kept running."""
+"""A cluster of the run's own, with fsync; the proxy in front of it, and consumers that are kept running."""
 
 from __future__ import annotations
 

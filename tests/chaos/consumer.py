@@ -28,8 +28,8 @@ def fast_now() -> dt.datetime:
 _tick_one = cron._tick_one
 
 
-def _tick_faster(which: Any, task: Any, name: str, now: dt.datetime | None) -> int:
-    return _tick_one(which, task, name, fast_now() if name == MINUTE_TASK else now)
+def _tick_faster(huey: Any, task: Any, name: str, now: dt.datetime | None) -> int:
+    return _tick_one(huey, task, name, fast_now() if name == MINUTE_TASK else now)
 
 
 def _end_with(parent: int) -> None:

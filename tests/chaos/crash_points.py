@@ -128,27 +128,24 @@ def _effects() -> None:
 
 
 def _settlements() -> None:
-    real, real_flush = executor.settle, Desk._flush
+    real, real_batch = executor.settle, Desk._settle
 
-    def settle(job: Job, outcome: Outcome, *rest: Any) -> None:
+    def settle(job: Job, outcome: Outcome, signals: Any, enqueue_callback: Any) -> None:
         _settling.now = (job, outcome)
         try:
-            real(job, outcome, *rest)
+            real(job, outcome, signals, enqueue_callback)
         finally:
             _settling.now = None
 
-    def flush(self: Desk) -> Any:
-        waiting = bool(self._done)
-        if waiting:
-            reach("batch.before")
-        announced = real_flush(self)
-        if waiting:
-            reach("batch.after")
-        return announced
+    def settle_batch(self: Desk, done: list[Any]) -> Any:
+        reach("batch.before")
+        settled = real_batch(self, done)
+        reach("batch.after")
+        return settled
 
     executor.settle = settle
     _around(settlement, "commit", _kind_of_settlement)
-    Desk._flush = flush  # type: ignore[method-assign]
+    Desk._settle = settle_batch  # type: ignore[method-assign]
 
 
 def _kind_of_settlement() -> str | None:

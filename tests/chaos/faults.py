@@ -113,7 +113,11 @@ class Faults:
         self.thaw(everything=True)
 
     def _wait(self, moment: float) -> None:
-        until(lambda: self.thaw() or time.monotonic() >= moment, moment - time.monotonic() + 5)
+        def come() -> bool:
+            self.thaw()
+            return time.monotonic() >= moment
+
+        until(come, moment - time.monotonic() + 5)
 
     def thaw(self, everything: bool = False) -> None:
         """Wake what has been frozen long enough."""
@@ -144,13 +148,12 @@ class Faults:
         return Fault(kind, running[0].now, [(r.task_id, r.claimed_at) for r in mine], {r.consumer_id for r in mine})
 
     def _calm(self) -> bool:
-        """Say whether a whole consumer may go: all others are up, and none went just before."""
-        up = all(one.is_up for one in self._arena.consumers)
-        return up and not self._frozen_whole() and time.monotonic() - self._last_calm > CALM_S
-
-    def _frozen_whole(self) -> bool:
+        """Say whether a whole consumer may go: all are up, another one is not frozen, and none went just before."""
         frozen = {pid for _, pid in self._frozen}
-        return any(one.process.pid in frozen for one in self._arena.consumers)
+        consumers = self._arena.consumers
+        living = [one for one in consumers if one.process.pid not in frozen]
+        calm = time.monotonic() - self._last_calm > CALM_S
+        return calm and len(living) >= 2 and all(one.is_up for one in consumers)
 
     def _of(self, is_process: bool) -> list[Consumer]:
         return [one for one in self._arena.consumers if one.is_process == is_process and one.is_up]

@@ -1,4 +1,4 @@
-"""A TCP way to the server that ends a connection at the worst moment: the statement was sent, the answer never comes."""
+"""A TCP way to the server that is cut at the worst moment: the statement was sent, the answer never comes."""
 
 from __future__ import annotations
 
@@ -11,13 +11,22 @@ from pathlib import Path
 
 from skeldir_huey.db.sqlfile import sql
 
-# What a message must hold to be cut there.
-PLACES = {
-    "commit": b"commit\0",
-    "claim": sql("queue", "claim").splitlines()[0].encode(),
-    "batch": sql("queue", "settle_done").splitlines()[0].encode(),
-}
+# Where a connection can be cut: at a COMMIT, or at a statement that is a transaction by itself, prepared or not.
+PLACES = ("commit", "claim", "batch")
+_STATEMENTS = {"claim": "claim", "batch": "settle_done"}
+_FIRST_LINES = {place: sql("queue", name).splitlines()[0].encode() for place, name in _STATEMENTS.items()}
 READY = b"Z\0\0\0\5"  # ReadyForQuery: the server has done all of it, its commit too
+
+
+def place_of(body: bytes) -> str | None:
+    """Return at which of the places a simple query is, if at any."""
+    if body.lower() == b"commit\0":
+        return "commit"
+    for place, name in _STATEMENTS.items():
+        alone = _FIRST_LINES[place] in body and not body.startswith(b"prepare")
+        if alone or f"execute {name}(".encode() in body:
+            return place
+    return None
 
 
 @dataclass(frozen=True)
@@ -59,10 +68,11 @@ class Proxy(threading.Thread):
         self.port = server.sockets[0].getsockname()[1]
         self._ready.set()
         self._loop.run_forever()
-        for task in asyncio.all_tasks(self._loop):
-            task.cancel()
-        self._loop.run_until_complete(asyncio.sleep(0.05))
         server.close()
+        links = asyncio.all_tasks(self._loop)
+        for link in links:
+            link.cancel()
+        self._loop.run_until_complete(asyncio.gather(*links, return_exceptions=True))
         self._loop.close()
 
     async def _serve(self, client_in: asyncio.StreamReader, client_out: asyncio.StreamWriter) -> None:
@@ -75,6 +85,8 @@ class Proxy(threading.Thread):
         ways = [asyncio.ensure_future(link.forth()), asyncio.ensure_future(link.back())]
         try:
             await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+        except asyncio.CancelledError:
+            pass  # the end of the run; raised again, asyncio would print it
         finally:
             for way in ways:
                 way.cancel()
@@ -84,14 +96,11 @@ class Proxy(threading.Thread):
 
     def wanted(self, application: str, body: bytes) -> tuple[str, bool] | None:
         """Say whether a connection that sends this is to be cut now, and whether after the server did it."""
-        if not application.startswith("skeldir:"):
+        place = place_of(body) if application.startswith("skeldir:") else None
+        if place is None:
             return None
-        for place, mark in PLACES.items():
-            if (body.lower() == mark) if place == "commit" else (mark in body):
-                self.seen[place] += 1
-                if self._armed[place]:
-                    return place, self._armed[place].popleft()
-        return None
+        self.seen[place] += 1
+        return (place, self._armed[place].popleft()) if self._armed[place] else None
 
 
 class _Link:

@@ -14,8 +14,14 @@ ONE_TENANT = ("app_user", "app_ro", "app_import", "console_tenant")
 NULLABLE_TENANT_KEYS = {"worker_failed_jobs_pkey", "console_grant_pkey", "console_audit_pkey"}
 
 # Views over materialized views, which know no row security: they filter by themselves, or only console_all reads them.
-FILTERED_VIEWS = {"channel_performance", "allocation_summary"}
-ALL_TENANT_VIEWS = {"all_channel_performance", "all_allocation_summary"}
+FILTERED_VIEWS = {
+    "channel_performance",
+    "allocation_summary",
+    "daily_revenue_summary",
+    "realtime_revenue",
+    "reconciliation_status",
+}
+ALL_TENANT_VIEWS = {f"all_{name}" for name in FILTERED_VIEWS}
 
 # Policies that show a role more than the tenant of the transaction, and why.
 WIDE_POLICIES = {

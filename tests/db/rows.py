@@ -6,6 +6,7 @@ import json
 from typing import Any
 from uuid import UUID, uuid4
 
+from skeldir_huey.clock import utc_now
 from tests.cluster import Database
 from tests.factories import make_event, make_letter, make_model, make_tenant
 
@@ -21,6 +22,12 @@ TENANT_COLUMN = {
     "attribution_recompute_jobs": "tenant_id",
     "attribution_allocations": "tenant_id",
     "worker_failed_jobs": "tenant_id",
+    "waiting_adjustments": "tenant_id",
+    "revenue_ledger": "tenant_id",
+    "platform_claims": "tenant_id",
+    "reconciliation_runs": "tenant_id",
+    "reconciliation_orders": "tenant_id",
+    "backfills": "tenant_id",
     "huey.job": "tenant_id",
     "huey.job_attempt": "tenant_id",
     "huey.tenant_rule": "tenant_id",
@@ -49,7 +56,7 @@ def fill(database: Database, name: str) -> UUID:
     """Make a tenant with at least one row in every table, as superuser."""
     tenant_id = make_tenant(database, name)
     make_model(database, tenant_id, published=True)
-    event_id = make_event(database, tenant_id, cents=10_000)
+    event_id = make_event(database, tenant_id, cents=10_000, occurred_at=utc_now())
     make_letter(database, tenant_id)
     with_tenant = {"tenant": str(tenant_id), "event": str(event_id), "name": name}
     for statement in (
@@ -61,6 +68,19 @@ def fill(database: Database, name: str) -> UUID:
         " values (%(tenant)s, '2025-06-01Z', '2025-06-02Z', 'even_split@1.0.0')",
         "insert into attribution_allocations values (%(tenant)s, %(event)s, 'even_split@1.0.0', 'direct', 1, 10000,"
         " 'USD', false, 'even_split', gen_random_uuid(), '2025-06-01Z')",
+        "insert into waiting_adjustments (tenant_id, source, order_id, occurred_at, event_type, revenue_cents, currency,"
+        " idempotency_key) values (%(tenant)s, 'file', 'o1', '2025-06-01Z', 'refund', -100, 'USD', '\\x01')",
+        "insert into revenue_ledger (tenant_id, transaction_id, order_id, state, amount_cents, currency, occurred_at,"
+        " source, idempotency_key) values (%(tenant)s, 't1', 'o1', 'captured', 100, 'USD', '2025-06-01Z', 'file',"
+        " '\\x01')",
+        "insert into platform_claims (tenant_id, platform, order_id, claimed_cents, currency, occurred_at, source,"
+        " idempotency_key) values (%(tenant)s, 'ads', 'o1', 100, 'USD', '2025-06-01Z', 'file', '\\x01')",
+        "with run as (insert into reconciliation_runs (tenant_id, window_start, window_end, order_count, ghost_count,"
+        " unallocated_count, under_allocated_count, over_allocated_count, without_order_count, waiting_count)"
+        " values (%(tenant)s, '2025-06-01Z', '2025-06-02Z', 1, 0, 0, 0, 0, 0, 0) returning id)"
+        " insert into reconciliation_orders select %(tenant)s, id, 'o1', 'USD', 100, 100, 100, 0, 0, 'matched' from run",
+        "insert into backfills (tenant_id, model_version, range_start, range_end, done_until, correlation_id)"
+        " values (%(tenant)s, 'even_split@1.0.0', '2025-06-01Z', '2025-06-09Z', '2025-06-01Z', gen_random_uuid())",
         "insert into huey.job (task_id, lane, task_name, tenant_id, message, state)"
         " values (%(name)s, 'ingest', 'skeldir.housekeeping.ping', %(tenant)s, '{}', 'waiting')",
         "insert into huey.job_attempt (task_id, task_name, lane, tenant_id, attempt, outcome, ended, enqueued_at)"
@@ -98,6 +118,10 @@ def another(database: Database, table: str, tenant_id: UUID) -> dict[str, Any]:
         "attribution_recompute_jobs": {"window_start": "2025-05-01Z"},
         "attribution_allocations": {"model_version": "linear@2.0.0"},
         "worker_failed_jobs": {"task_id": str(uuid4())},
+        "waiting_adjustments": {"idempotency_key": f"\\x{uuid4().hex}"},
+        "revenue_ledger": {"idempotency_key": f"\\x{uuid4().hex}", "transaction_id": str(uuid4())},
+        "platform_claims": {"idempotency_key": f"\\x{uuid4().hex}"},
+        "reconciliation_orders": {"order_id": str(uuid4())},
         "huey.job": {"task_id": str(uuid4())},
         "huey.tenant_rule": {"lane": "llm"},
         "huey.flow_total": {"kind": "pruned"},

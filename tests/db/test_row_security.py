@@ -8,6 +8,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from skeldir_huey.reports.registry import VIEWS
 from tests.cluster import Cluster, Database
 from tests.conftest import copy_of_template
 from tests.db.catalog import RUNTIME, WIDE_POLICIES
@@ -15,7 +16,7 @@ from tests.db.probing import LOGIN, ROLES, World, acting, insertion, leaks, outc
 from tests.db.rows import NULLABLE, TENANT_COLUMN, another, existing, fill
 from tests.factories import make_event, make_letter
 
-MATVIEWS = ("mv_channel_performance", "mv_allocation_summary")
+MATVIEWS = tuple(view.name for view in VIEWS)
 
 
 @pytest.fixture(scope="module")

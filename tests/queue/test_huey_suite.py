@@ -18,7 +18,6 @@ from typing import Any
 
 import pytest
 from huey.consumer import Consumer
-from huey.signals import SIGNAL_SCHEDULED
 
 from skeldir_huey.queue.consumer import SkeldirConsumer
 from skeldir_huey.queue.executor import SkeldirHuey
@@ -112,7 +111,11 @@ def kinds() -> Iterator[tuple[str, type[unittest.TestCase]]]:
             yield "sql_huey.TestSqlStorage", type("TestSqlStorage", (base.BaseTestCase,), own)
         else:
             for kind in vars(module).values():
-                if isinstance(kind, type) and issubclass(kind, unittest.TestCase) and kind.__module__ == module.__name__:
+                if (
+                    isinstance(kind, type)
+                    and issubclass(kind, unittest.TestCase)
+                    and kind.__module__ == module.__name__
+                ):
                     yield f"{name}.{kind.__name__}", kind
 
 

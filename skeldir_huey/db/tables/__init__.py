@@ -3,11 +3,12 @@
 Row security, triggers, grants, views and storage parameters stay with the migrations.
 """
 
-from skeldir_huey.db.tables.attribution import Allocation, ModelVersion, Published, Run
+from skeldir_huey.db.tables.attribution import Allocation, Backfill, ModelVersion, Published, Run
 from skeldir_huey.db.tables.base import Base
 from skeldir_huey.db.tables.console import ConsoleAudit, ConsoleGrant, ConsoleUser
-from skeldir_huey.db.tables.events import Channel, DeadEvent, DirtyRange, Event, EventKind, Tenant
+from skeldir_huey.db.tables.events import Channel, DeadEvent, DirtyRange, Event, EventKind, Tenant, WaitingAdjustment
 from skeldir_huey.db.tables.flow import Flow, FlowTotal, Lock
+from skeldir_huey.db.tables.ledger import LedgerEntry, PlatformClaim, ReconciledOrder, Reconciliation
 from skeldir_huey.db.tables.queue import (
     ChordMember,
     Consumer,
@@ -24,6 +25,7 @@ from skeldir_huey.db.tables.queue import (
 
 __all__ = [
     "Allocation",
+    "Backfill",
     "Base",
     "Channel",
     "ChordMember",
@@ -42,13 +44,18 @@ __all__ = [
     "Job",
     "JobAttempt",
     "Lane",
+    "LedgerEntry",
     "Lock",
     "ModelVersion",
+    "PlatformClaim",
     "Published",
+    "ReconciledOrder",
+    "Reconciliation",
     "Result",
     "Run",
     "TaskRule",
     "Tenant",
     "TenantRule",
     "Tick",
+    "WaitingAdjustment",
 ]

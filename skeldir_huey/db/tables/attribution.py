@@ -66,11 +66,13 @@ class Run(Base):
     created_at: Mapped[datetime] = mapped_column(server_default=NOW)
     started_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
+    reason: Mapped[str] = mapped_column(server_default="asked")
 
     __table_args__ = (
         ForeignKeyConstraint(
             ["tenant_id", "model_version"], ["attribution_models.tenant_id", "attribution_models.model_version"]
         ),
+        CheckConstraint("reason in ('asked', 'dirty', 'backfill')"),
         CheckConstraint("status in ('pending', 'running', 'succeeded', 'failed')"),
         CheckConstraint("window_start < window_end"),
         Index(
@@ -105,6 +107,7 @@ class Allocation(Base):
     model_type: Mapped[str]
     run_id: Mapped[UUID]
     converted_at: Mapped[datetime]
+    is_adjustment: Mapped[bool] = mapped_column(server_default=sa.false())
 
     __table_args__ = (
         Index(
@@ -114,4 +117,30 @@ class Allocation(Base):
             text("converted_at desc"),
             text("event_id desc"),
         ),
+    )
+
+
+class Backfill(Base):
+    __tablename__ = "backfills"
+
+    tenant_id: Mapped[UUID] = tenant_key()
+    id: Mapped[UUID] = row_id()
+    model_version: Mapped[str]
+    range_start: Mapped[datetime]
+    range_end: Mapped[datetime]
+    done_until: Mapped[datetime]
+    status: Mapped[str] = mapped_column(server_default="running")
+    correlation_id: Mapped[UUID]
+    error_message: Mapped[str | None]
+    created_at: Mapped[datetime] = mapped_column(server_default=NOW)
+    finished_at: Mapped[datetime | None]
+
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["tenant_id", "model_version"], ["attribution_models.tenant_id", "attribution_models.model_version"]
+        ),
+        CheckConstraint("status in ('running', 'succeeded', 'failed', 'cancelled')"),
+        CheckConstraint("range_start < range_end"),
+        CheckConstraint("done_until between range_start and range_end"),
+        Index("backfills_recent", "tenant_id", text("created_at desc"), text("id desc")),
     )

@@ -104,6 +104,44 @@ class Event(Base):
             "ingest_seq",
             postgresql_where=text("kind in ('touch', 'conversion')"),
         ),
+        Index(
+            "attribution_events_adjustments",
+            "tenant_id",
+            "parent_event_id",
+            "occurred_at",
+            "ingest_seq",
+            postgresql_where=text("kind = 'adjustment'"),
+        ),
+        Index(
+            "attribution_events_order",
+            "tenant_id",
+            "order_id",
+            postgresql_where=text("kind = 'conversion' and order_id is not null"),
+        ),
+    )
+
+
+class WaitingAdjustment(Base):
+    __tablename__ = "waiting_adjustments"
+
+    tenant_id: Mapped[UUID] = tenant_key()
+    id: Mapped[UUID] = row_id()
+    source: Mapped[str]
+    line: Mapped[int | None] = mapped_column(sa.BigInteger)
+    order_id: Mapped[str]
+    occurred_at: Mapped[datetime]
+    event_type: Mapped[str]
+    revenue_cents: Mapped[int] = mapped_column(sa.BigInteger)
+    currency: Mapped[str]
+    idempotency_key: Mapped[bytes]
+    correlation_id: Mapped[UUID | None]
+    created_at: Mapped[datetime] = mapped_column(server_default=NOW)
+
+    __table_args__ = (
+        CheckConstraint("revenue_cents < 0"),
+        CheckConstraint("currency ~ '^[A-Z]{3}$'"),
+        Index("waiting_adjustments_idempotency", "tenant_id", "idempotency_key", unique=True),
+        Index("waiting_adjustments_order", "tenant_id", "order_id"),
     )
 
 
