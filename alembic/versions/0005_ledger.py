@@ -64,13 +64,7 @@ create index revenue_ledger_transaction on revenue_ledger (tenant_id, transactio
 create index revenue_ledger_order on revenue_ledger (tenant_id, order_id);
 create index revenue_ledger_time on revenue_ledger (tenant_id, occurred_at);
 
-create function app.refuse_change() returns trigger language plpgsql
-  set search_path = pg_catalog, pg_temp as $$
-begin
-  raise exception '% is append-only', tg_table_name
-    using errcode = 'check_violation', constraint = tg_table_name || '_append_only';
-end
-$$;
+-- app.refuse_change() is that of the audit log.
 create trigger revenue_ledger_append_only before update or delete or truncate on revenue_ledger
   for each statement execute function app.refuse_change();
 
@@ -337,7 +331,6 @@ def downgrade() -> None:
         drop table backfills, reconciliation_orders, reconciliation_runs, platform_claims, revenue_ledger,
           waiting_adjustments;
         drop function app.check_ledger_states();
-        drop function app.refuse_change();
         drop index attribution_events_adjustments, attribution_events_order;
         alter table attribution_recompute_jobs drop column reason;
         -- Without the column nobody could tell refunds from sales, and the next run would take them for wrong rows.

@@ -7,6 +7,7 @@ import select
 import socket
 import threading
 import time
+import uuid
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 from uuid import UUID
@@ -23,6 +24,7 @@ log = get_log("queue.liveness")
 
 POLL_S = 1.0  # correctness never depends on NOTIFY: workers look at least this often
 STARTED_AFTER_S = 1.0
+ECHO_S = 1.0
 
 
 def lock_key(consumer_id: UUID) -> int:
@@ -112,10 +114,27 @@ class Liveness(threading.Thread):
 
     def _lock_and_listen(self, connection: Any) -> None:
         with connection.cursor() as cursor:
+            cursor.execute("listen skeldir_jobs")
+            if not self._hears_itself(connection):
+                log.warning("notify_unavailable", advice="DATABASE_DIRECT_URL leads through a pooler; point it past it")
+                self._direct = None
+                return
             cursor.execute("select pg_try_advisory_lock(%s)", (lock_key(self._storage.consumer_id),))
             if not cursor.fetchone()[0]:
                 raise psycopg2.OperationalError("this consumer's lock is still held by its former session")
-            cursor.execute("listen skeldir_jobs")
+
+    def _hears_itself(self, connection: Any) -> bool:
+        """Send a word over another session and wait for it: a pooler accepts LISTEN and delivers nothing."""
+        nonce = uuid.uuid4().hex
+        self._storage.run(statement("notify_self"), {"nonce": nonce})
+        deadline = time.monotonic() + ECHO_S
+        while (left := deadline - time.monotonic()) > 0:
+            connection.poll()
+            if any(note.payload == nonce for note in connection.notifies):
+                connection.notifies.clear()
+                return True
+            select.select([connection], [], [], left)
+        return False
 
     def _drop(self) -> None:
         connection, self._connection = self._connection, None

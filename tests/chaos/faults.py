@@ -144,8 +144,10 @@ class Faults:
         return None
 
     def _met(self, kind: str, running: list[Running], pids: set[int]) -> Fault:
+        """Return the fault with what ran in these processes."""
         mine = [row for row in running if row.pid in pids]
-        return Fault(kind, running[0].now, [(r.task_id, r.claimed_at) for r in mine], {r.consumer_id for r in mine})
+        ids = self._arena.query("select id from huey.consumer where pid = any(%s)", (list(pids),))
+        return Fault(kind, running[0].now, [(row.task_id, row.claimed_at) for row in mine], {one for (one,) in ids})
 
     def _calm(self) -> bool:
         """Say whether a whole consumer may go: all are up, another one is not frozen, and none went just before."""
@@ -179,7 +181,9 @@ class Faults:
         return None
 
     def _whole(self, kind: str, consumers: Callable[[], list[Consumer]]) -> tuple[Fault, Consumer] | None:
-        owner = {pid: one for one in consumers() for pid in one.pids()}
+        # The kernel wakes the frozen children of a parent that dies, which would spoil their case.
+        frozen = {pid for _, pid in self._frozen}
+        owner = {pid: one for one in consumers() for pid in one.pids() if not frozen & set(one.pids())}
         if not self._calm():
             return None
         found = self._find(lambda row: row.pid in owner)

@@ -42,9 +42,10 @@ def print_verdict(verdict: Verdict) -> None:
     """Print what became of the jobs."""
     say(f"orders {verdict.orders}, jobs {verdict.jobs}")
     say(f"lost {verdict.lost}, duplicate effects {verdict.duplicates}, ledger gap {verdict.gap}")
-    say(
-        f"repeated outside effects {verdict.repeated} (limit {verdict.repeated_limit}), unexplained {verdict.unexplained}"
-    )
+    repeated = f"repeated outside effects {verdict.repeated} (limit {verdict.repeated_limit})"
+    say(f"{repeated}, without a fault of their consumer {len(verdict.unexplained)}")
+    for line in verdict.unexplained:
+        say(f"  {line}")
     say(f"runs again after kill -9         {times(verdict.after_kill_s)}")
     say(f"runs again after SIGSTOP         {times(verdict.after_stop_s)}")
     say(f"the same beside a restart        {times(verdict.beside_restart_s)}")

@@ -50,7 +50,7 @@ class Verdict:
     duplicates: int = 0
     repeated: int = 0
     repeated_limit: int = 0
-    unexplained: int = 0
+    unexplained: list[str] = field(default_factory=list)
     gap: int = 0
     hits: Counter[str] = field(default_factory=Counter)
     hit_claims: int = 0
@@ -193,7 +193,8 @@ def _outside(arena: Arena, facts: Facts, done: list[Fault], verdict: Verdict, wo
         consumer = next((who for at, who in facts.claims[task_id] if f"{at:.6f}" == claimed_at), None)
         again = facts.next_claim(task_id, began) or float("inf")
         reasons = [at for at in (*moments[consumer], *moments[None]) if began - 3 <= at <= again]
-        verdict.unexplained += not reasons
+        if not reasons:
+            verdict.unexplained.append(f"{task_id} claimed at {claimed_at} by {consumer}")
     restarts = sum(fault.kind in F.RESTARTS for fault in done)
     verdict.repeated_limit = verdict.hit_claims + (restarts + len(arena.proxy.cuts)) * workers
     verdict.must(
