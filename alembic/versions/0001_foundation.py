@@ -199,6 +199,7 @@ create unique index attribution_recompute_jobs_identity
   on attribution_recompute_jobs (tenant_id, window_start, window_end, model_version);
 create index attribution_recompute_jobs_recent
   on attribution_recompute_jobs (tenant_id, created_at desc, id desc);
+create index attribution_recompute_jobs_all on attribution_recompute_jobs (created_at desc, id desc);
 create index attribution_recompute_jobs_task
   on attribution_recompute_jobs (tenant_id, task_id) where status in ('pending', 'running');
 
@@ -296,6 +297,7 @@ create table worker_failed_jobs (
 create unique index worker_failed_jobs_task on worker_failed_jobs (tenant_id, task_id) nulls not distinct;
 create index worker_failed_jobs_recent on worker_failed_jobs (tenant_id, failed_at desc, id desc);
 create index worker_failed_jobs_status on worker_failed_jobs (status, failed_at desc, id desc);
+create index worker_failed_jobs_all on worker_failed_jobs (failed_at desc, id desc);
 
 create function app.check_letter_transition() returns trigger language plpgsql
   set search_path = pg_catalog, pg_temp as $$

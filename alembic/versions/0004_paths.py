@@ -124,19 +124,21 @@ grant insert on attribution_channel_reports to app_user;
 -- The nightly task asks which tenants have dirty days before it enters any of them.
 create policy queue_read on attribution_dirty_days for select to app_rw using (true);
 grant select (tenant_id) on attribution_dirty_days to app_rw;
+"""
 
--- Events that are there already were never counted.
+# Events that are there already were never counted. The owner must see them for this one statement.
+EXISTING = """
+alter table attribution_events no force row level security;
 insert into attribution_dirty_days (tenant_id, first_day, last_day)
 select tenant_id, (min(occurred_at) at time zone 'UTC')::date, (max(occurred_at) at time zone 'UTC')::date
   from attribution_events where kind in ('touch', 'conversion') group by tenant_id;
+alter table attribution_events force row level security;
 """
 
 
 def upgrade() -> None:
-    op.execute(TABLES)
-    # Before row security, which would hide every event from the migration role.
-    op.execute(DIRTY_DAYS)
-    op.execute(IMMUTABLE)
+    for text in (TABLES, DIRTY_DAYS, IMMUTABLE, EXISTING):
+        op.execute(text)
     for table in ("attribution_path_counts", "attribution_dirty_days", "attribution_channel_reports"):
         op.execute(POLICIES.format(table=table))
     op.execute(GRANTS)

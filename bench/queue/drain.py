@@ -15,6 +15,7 @@ from bench.queue.trial import Note, Trial, TrialFailed
 WAYS = {"w1": (1, 1), "w4": (4, 1), "p2": (1, 2)}  # workers of a process, processes
 ONE_BY_ONE = 500
 START_S = 60.0
+SETTLE_S = 10.0
 CAP_S = 20.0  # a drain that takes longer is measured by what it did until then
 
 
@@ -31,9 +32,11 @@ def drain(server: Server, system: System, way: str, jobs: int, patience_s: float
         line |= _watch(trial, jobs)
         notes = trial.notes()
         line["drain_per_s"] = rate(notes, processes)
-        line["done"], line["twice"] = len({note.number for note in notes}), len(notes) - len(
-            {note.number for note in notes}
-        )
+        line["done"] = len({note.number for note in notes})
+        line["twice"] = len(notes) - line["done"]
+        line["capped"] = len(notes) < jobs
+        if system.ours and not line["capped"]:
+            line["settled_after_ms"] = _settled_after_ms(trial, notes[-1].at)
         line["processes_seen"] = len({note.pid for note in notes})
         return line
 
@@ -84,6 +87,32 @@ def rate(notes: list[Note], processes: int) -> float | None:
     began = max(firsts.values()) if processes > 1 and len(firsts) >= processes else notes[0].at
     after = [note.at for note in notes if note.at > began]
     return len(after) / (after[-1] - began) if after else None
+
+
+def _settled_after_ms(trial: Trial, last: float) -> float:
+    """Wait until no job of ours is left; returns how long after the last one began the last one was settled.
+
+    Raises:
+        TrialFailed: jobs are left, or their history is not complete.
+    """
+    deadline, connection = time.monotonic() + SETTLE_S, trial.server.connect(trial.database)
+    try:
+        with connection.cursor() as cursor:
+            while True:
+                cursor.execute("select count(*) from huey.job")
+                left = cursor.fetchone()[0]
+                if not left or time.monotonic() > deadline:
+                    break
+                time.sleep(0.05)
+            cursor.execute(
+                "select count(*), extract(epoch from max(ended_at))::float8 from huey.job_attempt where outcome = 'done'"
+            )
+            done, ended = cursor.fetchone()
+    finally:
+        connection.close()
+    if left or done < trial.count():
+        raise TrialFailed(f"{trial.system.key}: {left} jobs left, {done} of {trial.count()} in the history")
+    return float((ended - last) * 1000)
 
 
 def _end_of(path: Path) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from typing import Any
 
@@ -17,7 +18,7 @@ IDLE_S = 2.0
 def percentile(values: list[float], percent: float) -> float:
     """Return the nearest-rank percentile."""
     ordered = sorted(values)
-    return ordered[max(0, -(-len(ordered) * percent // 100).__trunc__() - 1)]
+    return ordered[max(0, math.ceil(len(ordered) * percent / 100) - 1)]
 
 
 def latency(server: Server, system: System, jobs: int, seconds: float, patience_s: float) -> dict[str, Any]:

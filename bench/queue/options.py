@@ -41,7 +41,9 @@ def read(arguments: list[str] | None = None) -> argparse.Namespace:
         default=os.environ.get("SCALE"),
         help="finished and scheduled jobs behind the claim cost (default $SCALE, else 1000000; quick 3000)",
     )
-    parser.add_argument("--out", default=str(ROOT / "bench" / "out" / "queue.json"), help="default bench/out/queue.json")
+    parser.add_argument(
+        "--out", default=str(ROOT / "bench" / "out" / "queue.json"), help="default bench/out/queue.json"
+    )
     options = parser.parse_args(arguments)
     options.systems = _names(parser, options.only, SYSTEMS)
     options.parts = _names(parser, options.parts, PARTS)

@@ -11,6 +11,7 @@ import time
 from typing import Any
 
 from bench.queue.noop import NOTES
+from bench.queue.notes import Tail
 
 PAUSES_S = (0.005, 0.055)
 LOOK_S = 0.002
@@ -18,34 +19,21 @@ LOST_S = 30.0
 
 
 class Notes:
-    """Reads the file of notes as it grows."""
+    """Finds a job's note as soon as it is written."""
 
     def __init__(self) -> None:
-        self._path = os.environ[NOTES]
-        self._offset = os.path.getsize(self._path) if os.path.exists(self._path) else 0
-        self._rest = b""
+        self._tail = Tail(os.environ[NOTES], skip=True)
 
     def wait_for(self, number: int) -> float | None:
         """Return when the job with this number began, or None if it does not for half a minute."""
         deadline = time.monotonic() + LOST_S
         while time.monotonic() < deadline:
-            for line in self._new_lines():
+            for line in self._tail.new_lines():
                 began, noted, _ = line.split()
                 if int(noted) == number:
                     return float(began)
             time.sleep(LOOK_S)
         return None
-
-    def _new_lines(self) -> list[bytes]:
-        try:
-            with open(self._path, "rb") as file:
-                file.seek(self._offset)
-                text = self._rest + file.read()
-                self._offset = file.tell()
-        except FileNotFoundError:
-            return []
-        *lines, self._rest = text.split(b"\n")
-        return lines
 
 
 def one_by_one(face: Any, numbers: range) -> dict[str, Any]:

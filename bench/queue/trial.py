@@ -14,6 +14,7 @@ from typing import Any
 
 from bench.queue import machine
 from bench.queue.noop import NOTES
+from bench.queue.notes import Tail
 from bench.queue.peers import where
 from bench.queue.server import Server, clean_environment
 from bench.queue.systems import ROOT, System
@@ -42,6 +43,7 @@ class Trial:
         self.processes: list[subprocess.Popen[bytes]] = []
         self.database = server.make_database(system.ours)
         self.notes_file = server.folder / f"{self.database}.notes"
+        self._tail = Tail(self.notes_file)
         self.output = server.folder / f"{self.database}.out"
         self.env = clean_environment() | {
             NOTES: str(self.notes_file),
@@ -128,10 +130,8 @@ class Trial:
 
     def count(self) -> int:
         """Count the lines of the notes."""
-        try:
-            return self.notes_file.read_bytes().count(b"\n")
-        except FileNotFoundError:
-            return 0
+        self._tail.new_lines()
+        return self._tail.count
 
     def notes(self) -> list[Note]:
         """Return the notes, earliest first."""

@@ -1,8 +1,10 @@
-"""The one statement that allocates a window: the model's credits inside the exact split of money."""
+"""The one statement that allocates a window: the credits of one or more models inside the exact split of money."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from typing import Any
 
 from skeldir_huey.attribution.models import model_of
 from skeldir_huey.attribution.types import ModelSpec
@@ -10,14 +12,59 @@ from skeldir_huey.db.sqlfile import sql
 
 # Each file is a whole statement by itself: the block between the marks gives no rows, and is what we replace.
 _BLOCK = r"  -- begin {0}\n.*?  -- end {0}\n"
+_PARAMETER = re.compile(r"%\(([a-z_]+)\)s")
+# Of the window and the tenant: the same for each version.
+_COMMON = frozenset(("tenant_id", "window_start", "window_end"))
 
 
-def statement(spec: ModelSpec) -> str:
-    """Return allocate.sql with the statements of the model set in."""
+def statement(specs: Sequence[ModelSpec]) -> tuple[str, dict[str, Any]]:
+    """Return allocate.sql with the statements of the models set in, and the parameters of these.
+
+    Versions that agree on which touches count share one build of the journeys; version number n, from 1, is the nth.
+    """
+    builds: dict[tuple[tuple[str, ...], str], int] = {}
+    parts, values = [], {}
+    for number, spec in enumerate(specs, 1):
+        model = model_of(spec.model_type)
+        *journeys, credits = model.statements(spec.params)
+        own = model.values(spec.params)
+        if journeys:
+            kept = {name: value for name, value in own.items() if name in _names(journeys)}
+            build = builds.setdefault((tuple(journeys), repr(sorted(kept.items()))), len(builds) + 1)
+            values |= {f"{name}_j{build}": value for name, value in kept.items()}
+            inner = _fill(sql("attribution", credits), "journeys", f"  select * from journeys_{build}\n")
+        else:
+            inner = sql("attribution", credits)
+        values |= {f"{name}_v{number}": value for name, value in own.items()}
+        parts.append(f"select {number} as version_no, v{number}.* from (\n{_rename(inner, f'v{number}')}) v{number}\n")
+    shared = [
+        # Used once, it is better part of the query around it; used by several, it is to be built once.
+        f"journeys_{build} as {'materialized' if _users(parts, build) > 1 else 'not materialized'} (\n"
+        f"{_rename(nested(files), f'j{build}')})"
+        for (files, _), build in builds.items()
+    ]
+    head = "with " + ",\n".join(shared) + "\n" if shared else ""
+    return _fill(sql("attribution", "allocate"), "credits", head + " union all\n".join(parts)), values
+
+
+def nested(names: Sequence[str]) -> str:
+    """Return the statements of journeys, each set into the next one, the innermost first."""
     inner = ""
-    for name in model_of(spec.model_type).statements(spec.params):
+    for name in names:
         inner = _fill(sql("attribution", name), "journeys", inner) if inner else sql("attribution", name)
-    return _fill(sql("attribution", "allocate"), "credits", inner)
+    return inner
+
+
+def _names(files: Sequence[str]) -> set[str]:
+    return {name for file in files for name in sql("attribution", file).names}
+
+
+def _users(parts: Sequence[str], build: int) -> int:
+    return sum(f"from journeys_{build}\n" in part for part in parts)
+
+
+def _rename(text: str, suffix: str) -> str:
+    return _PARAMETER.sub(lambda m: m[0] if m[1] in _COMMON else f"%({m[1]}_{suffix})s", text)
 
 
 def _fill(outer: str, block: str, inner: str) -> str:

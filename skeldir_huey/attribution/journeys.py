@@ -13,5 +13,9 @@ def journey_statements(params: Mapping[str, Any]) -> list[str]:
 
 
 def journey_values(params: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the parameters of those files."""
-    return {"lookback_s": params["lookback_s"], "dedupe": params["dedupe"]}
+    """Return the parameters of those files. Versions older than the parameter `fallback` have its default."""
+    return {
+        "lookback_s": params["lookback_s"],
+        "dedupe": params["dedupe"],
+        "fallback": params.get("fallback", "own"),
+    }

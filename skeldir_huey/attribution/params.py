@@ -11,9 +11,10 @@ LOOKBACK_S = 30 * 86_400
 MIN_LOOKBACK_S = 60
 MAX_LOOKBACK_S = 90 * 86_400
 
-JOURNEY_PARAMS = ("lookback_s", "dedupe", "repeat")
+JOURNEY_PARAMS = ("lookback_s", "dedupe", "repeat", "fallback")
 DEDUPE = ("none", "consecutive", "unique")
 REPEAT = ("window", "reset")
+FALLBACK = ("own", "direct", "unknown")
 
 
 def check_names(params: Mapping[str, Any], known: Collection[str]) -> None:
@@ -34,7 +35,9 @@ def check_journey(params: Mapping[str, Any]) -> dict[str, Any]:
         params: lookback_s: seconds before the conversion, 60 to 7,776,000, default 2,592,000 (30 days). dedupe: none
             (default, each touch counts), consecutive (A A B -> A B) or unique (first of each channel). repeat: window
             (default, each conversion sees all touches of its lookback) or reset (only touches after the previous
-            conversion of the journey).
+            conversion of the journey). fallback: who has the credit of a conversion without touch: own (default, its
+            own channel if real, else direct when the session is known, else unknown), direct (when the session is
+            known, else unknown) or unknown.
 
     Raises:
         InputError: one of them is something else.
@@ -51,6 +54,7 @@ def check_journey(params: Mapping[str, Any]) -> dict[str, Any]:
         "lookback_s": lookback_s,
         "dedupe": _choice(params, "dedupe", DEDUPE),
         "repeat": _choice(params, "repeat", REPEAT),
+        "fallback": _choice(params, "fallback", FALLBACK),
     }
 
 
@@ -69,6 +73,18 @@ def check_channels(params: Mapping[str, Any], known: Collection[str]) -> list[st
     if len(set(channels)) < len(channels):
         raise InputError("params.channels", "a channel stands there twice")
     return sorted(channels)
+
+
+def check_whole(params: Mapping[str, Any], name: str, low: int, high: int, default: int | None = None) -> int:
+    """Return a whole number from low to high.
+
+    Raises:
+        InputError: it is none, or is missing and has no default.
+    """
+    value = params.get(name, default)
+    if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
+        raise InputError(f"params.{name}", f"expected a whole number from {low} to {high}, got {value!r}")
+    return value
 
 
 def _choice(params: Mapping[str, Any], name: str, choices: tuple[str, ...]) -> str:

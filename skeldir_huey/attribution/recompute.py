@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from uuid import UUID
 
 from sqlalchemy.engine import Connection
@@ -9,7 +10,7 @@ from sqlalchemy.engine import Connection
 from skeldir_huey.attribution import runs
 from skeldir_huey.attribution.allocate import statement
 from skeldir_huey.attribution.checksum import checksum
-from skeldir_huey.attribution.models import model_of
+from skeldir_huey.attribution.refunds import allocate_adjustments
 from skeldir_huey.attribution.store import read_version
 from skeldir_huey.attribution.types import Outcome, Run
 from skeldir_huey.db.engine import rows
@@ -28,19 +29,51 @@ def recompute(connection: Connection, tenant_id: UUID, run_id: UUID) -> Run:
     Raises:
         NotFound: the tenant has no such run.
     """
-    run = runs.read(connection, tenant_id, run_id)
-    spec = read_version(connection, tenant_id, run.model_version)
-    values = {
+    return recompute_together(connection, tenant_id, [run_id])[0]
+
+
+def recompute_together(connection: Connection, tenant_id: UUID, run_ids: Sequence[UUID]) -> list[Run]:
+    """Do several runs of one window, of different versions, in one pass: see `recompute`.
+
+    Journeys are built once for all versions that agree on which touches count. The allocations are those that the
+    runs would make one by one.
+
+    Raises:
+        NotFound: the tenant has no such run.
+        ValueError: no run, two of one version, or their windows differ.
+    """
+    found = [runs.read(connection, tenant_id, run_id) for run_id in run_ids]
+    if len({run.model_version for run in found}) < len(found) or len({_window(run) for run in found}) != 1:
+        raise ValueError("expected runs of one window, each of another version")
+    specs = [read_version(connection, tenant_id, run.model_version) for run in found]
+    window = {
         "tenant_id": tenant_id,
-        "run_id": run_id,
-        "window_start": run.window_start,
-        "window_end": run.window_end,
-        "model_version": run.model_version,
-        "model_type": spec.model_type,
+        "window_start": found[0].window_start,
+        "window_end": found[0].window_end,
     }
-    rows(connection, sql("attribution", "lock_model"), values)
+    # In one order, so that two transactions never wait for one another in a circle.
+    for model_version in sorted(run.model_version for run in found):
+        rows(connection, sql("attribution", "lock_model"), window | {"model_version": model_version})
     # Before the events are read: what an import commits after this keeps its range, and so its own run.
-    rows(connection, sql("attribution", "forget_dirty"), values)
-    counts = rows(connection, statement(spec), values | model_of(spec.model_type).values(spec.params))[0]
-    outcome = Outcome(**counts, checksum=checksum(connection, values))
-    return runs.succeed(connection, tenant_id, run_id, outcome)
+    for run in found:
+        rows(connection, sql("attribution", "forget_dirty"), window | {"model_version": run.model_version})
+    text, values = statement(specs)
+    values |= window | {
+        "model_versions": [run.model_version for run in found],
+        "model_types": [spec.model_type for spec in specs],
+        "run_ids": [run.id for run in found],
+    }
+    ended = []
+    for run, spec, counts in zip(found, specs, rows(connection, text, values), strict=True):
+        del counts["version_no"]
+        own = {"run_id": run.id, "model_version": run.model_version, "model_type": spec.model_type}
+        allocated, changed = allocate_adjustments(connection, window | own)
+        counts["allocation_count"] += allocated
+        counts["changed_count"] += changed
+        digest = checksum(connection, window | {"model_version": run.model_version})
+        ended.append(runs.succeed(connection, tenant_id, run.id, Outcome(**counts, checksum=digest)))
+    return ended
+
+
+def _window(run: Run) -> tuple[object, object]:
+    return run.window_start, run.window_end

@@ -39,7 +39,8 @@ def create_model_version(
         InputError: names the field that is wrong; nothing was written.
         Conflict: that name and version exist with other parameters.
     """
-    spec = make_spec(name, version, params or {}, channels(connection), model_type)
+    known = channels(connection)
+    spec = make_spec(name, version, params or {}, known, model_type)
     values = {
         "tenant_id": tenant_id,
         "model_version": spec.model_version,
@@ -50,7 +51,8 @@ def create_model_version(
         "params_hash": spec.params_hash,
     }
     added = rows(connection, sql("attribution", "add_version"), values)
-    if not added and read_version(connection, tenant_id, spec.model_version) != spec:
+    # Compared with its defaults filled in: it may be older than one of the parameters.
+    if not added and _completed(read_version(connection, tenant_id, spec.model_version), known) != spec:
         raise Conflict(f"{spec.model_version} exists with other parameters; a version never changes, choose a new one")
     return spec
 
@@ -89,3 +91,7 @@ def published_version(connection: Connection, tenant_id: UUID) -> str | None:
     """Return the version that reports use, or None when none was published."""
     found = rows(connection, sql("attribution", "published"), {"tenant_id": tenant_id})
     return found[0]["model_version"] if found else None
+
+
+def _completed(spec: ModelSpec, known: frozenset[str]) -> ModelSpec:
+    return make_spec(spec.name, spec.version, spec.params, known, spec.model_type)

@@ -133,7 +133,7 @@ def _supervise(run_id: str, wants_demo: bool, sign_in: tuple[str, str] | None, a
     address = f"http://{now.web_addr}:{now.web_port}"
     try:
         if _console_answers(address, honcho):
-            lines = [f"Skeldir Huey is up: {address}"]
+            lines = [f"Skeldir Huey is up: {address}/admin/"]
             if sign_in:
                 lines.append(f"Sign in as {sign_in[0]} with password {sign_in[1]} (this demo only)")
             lines.append("Ctrl-C stops everything.")

@@ -38,7 +38,7 @@ def run(args: argparse.Namespace) -> int:
             f"SKELDIR_WEB_PORT: cannot listen on {given.web_addr}:{given.web_port}: {error.strerror or error}"
         ) from None
     signal.signal(signal.SIGTERM, _leave)
-    print(f"the console is at http://{given.web_addr}:{given.web_port}", flush=True)
+    print(f"the console is at http://{given.web_addr}:{given.web_port}/admin/", flush=True)
     server.run()
     return 0
 

@@ -97,7 +97,7 @@ class QueueScheduler(Scheduler):
             self._last_minute = began
             self._step("expiry_failed", lambda: self.huey.storage.run(statement("expire_results")))
             self._step("rotation_failed", lambda: self.huey.storage.run(statement("rotate_history")))
-        self.sleep_for_interval(began, self.interval)
+        self.sleep_for_interval(began, min(self.interval, self._rescuer.next_look_s()))
 
     @staticmethod
     def _resume_due() -> None:

@@ -46,7 +46,19 @@ class Rescuer:
         )
         seen = {suspect["consumer_id"] for suspect in suspects}
         self._free_since = {key: since for key, since in self._free_since.items() if key in seen}
-        return sum(self._look_at(suspect) for suspect in suspects)
+        return sum(self._look_safely_at(suspect) for suspect in suspects)
+
+    def next_look_s(self) -> float:
+        """Return in how many seconds to look again: when the first free lock has been free long enough, at most 1."""
+        now = time.monotonic()
+        return min((max(0.2, since + GRACE_S - now) for since in self._free_since.values()), default=1.0)
+
+    def _look_safely_at(self, suspect: dict[str, Any]) -> int:
+        try:
+            return self._look_at(suspect)
+        except Exception as error:  # the others must not wait for this one
+            log.error("rescue_failed", consumer_id=str(suspect["consumer_id"]), error=str(error).strip())
+            return 0
 
     def _look_at(self, suspect: dict[str, Any]) -> int:
         consumer_id: UUID = suspect["consumer_id"]

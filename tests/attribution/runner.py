@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from skeldir_huey.attribution import runs, store
-from skeldir_huey.attribution.recompute import recompute
+from skeldir_huey.attribution.recompute import recompute, recompute_together
 from skeldir_huey.attribution.types import Run
 from skeldir_huey.db.engine import transaction
 from tests.cluster import Database
@@ -53,3 +53,16 @@ def allocations(database: Database, model_version: str) -> list[tuple[str, int]]
 def physical(database: Database) -> list[tuple[Any, ...]]:
     """Return where each allocation lies and which transactions wrote or locked it: any write changes one of them."""
     return database.query("select ctid::text, xmin::text, xmax::text from attribution_allocations order by ctid")
+
+
+def run_windows_together(
+    tenant_id: UUID, model_versions: list[str], start: datetime = DAY, end: datetime = NEXT_DAY
+) -> list[Run]:
+    """Execute runs of several versions over one window in one pass."""
+    with transaction(tenant_id) as connection:
+        asked = [
+            runs.start(connection, runs.identify(tenant_id, start, end, version), str(uuid4()), None).id
+            for version in model_versions
+        ]
+    with transaction(tenant_id) as connection:
+        return recompute_together(connection, tenant_id, asked)

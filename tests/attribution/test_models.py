@@ -25,7 +25,9 @@ def test_worked_example(name: str) -> None:
 
 def test_defaults_are_filled_in_and_hashed() -> None:
     spec = make_spec("linear", "1.0.0", {}, CHANNELS)
-    assert spec.params == {"lookback_s": 2_592_000, "dedupe": "none", "repeat": "window"}
+    assert spec.params == {
+        "lookback_s": 2_592_000, "dedupe": "none", "repeat": "window", "fallback": "own",
+    }  # fmt: skip
     assert spec.params_hash == make_spec("other", "2", {"dedupe": "none"}, CHANNELS, "linear").params_hash
     assert spec.params_hash != make_spec("linear", "1.0.0", {"lookback_s": 60}, CHANNELS).params_hash
     in_order = make_spec("even_split", "1.0.0", {"channels": ["email", "direct"]}, CHANNELS)

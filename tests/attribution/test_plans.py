@@ -11,7 +11,6 @@ import pytest
 
 from skeldir_huey.attribution import store
 from skeldir_huey.attribution.allocate import statement
-from skeldir_huey.attribution.models import model_of
 from skeldir_huey.db.engine import transaction
 from tests.attribution.runner import CHANNELS, make_version, run_window
 from tests.cluster import Database
@@ -62,13 +61,14 @@ def plan_of(tenant_id: UUID, version: str) -> set[str]:
     start = DAY + timedelta(days=4)
     with transaction(tenant_id) as connection:
         spec = store.read_version(connection, tenant_id, version)
-        values = {
+        text, values = statement([spec])
+        values |= {
             "tenant_id": tenant_id,
-            "run_id": tenant_id,
             "window_start": start,
             "window_end": start + timedelta(days=1),
-            "model_version": version,
-            "model_type": spec.model_type,
-        } | model_of(spec.model_type).values(spec.params)
-        plan = connection.exec_driver_sql(f"explain (format json) {statement(spec)}", values).scalar_one()
+            "model_versions": [version],
+            "model_types": [spec.model_type],
+            "run_ids": [tenant_id],
+        }
+        plan = connection.exec_driver_sql(f"explain (format json) {text}", values).scalar_one()
     return indexes((json.loads(plan) if isinstance(plan, str) else plan)[0]["Plan"])

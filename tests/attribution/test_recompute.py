@@ -271,4 +271,4 @@ def test_versions_are_immutable_and_known(database: Database) -> None:
         make_version(tenant_id, "even_split", channels=["direct", "smoke"])
     assert database.value("select count(*) from attribution_models") == 1
     text = "SELECT encode(params_hash, 'hex') = encode(sha256(%s), 'hex') FROM attribution_models"
-    assert database.value(text, (b'{"dedupe":"none","lookback_s":3600,"repeat":"window"}',))
+    assert database.value(text, (b'{"dedupe":"none","fallback":"own","lookback_s":3600,"repeat":"window"}',))

@@ -13,6 +13,7 @@ import time
 from typing import Any
 
 from skeldir_huey.queue import cron
+from tests import work  # noqa: F401  its tasks too, for tests of single faults
 from tests.chaos import crash_points, mutants
 from tests.chaos.work import MINUTE_TASK, huey
 

@@ -209,16 +209,20 @@ class Faults:
         return found[0]
 
     def _stop(self) -> Fault | None:
-        """Freeze a worker process, or for the first time a whole consumer."""
+        """Freeze a worker process, or for the first time a whole consumer, in the middle of a job."""
         whole = not self._frozen
-        pids = {pid for one in self._of(is_process=not whole) for pid in one.pids()}
-        found = self._find(lambda row: row.pid in pids)
-        if found is None:
-            return None
-        victim, running = found
-        _send(victim.pid, signal.SIGSTOP)
-        self._frozen.append((time.monotonic() + self._frozen_s, victim.pid))
-        return self._met(STOP, running, {victim.pid})
+        for _ in range(5):
+            pids = {pid for one in self._of(is_process=not whole) for pid in one.pids()}
+            found = self._find(lambda row, pids=pids: row.pid in pids)  # type: ignore[misc]
+            if found is None:
+                return None
+            victim, running = found
+            _send(victim.pid, signal.SIGSTOP)
+            if any(row.task_id == victim.task_id and row.claimed_at == victim.claimed_at for row in self._running()):
+                self._frozen.append((time.monotonic() + self._frozen_s, victim.pid))
+                return self._met(STOP, running, {victim.pid})
+            _send(victim.pid, signal.SIGCONT)  # the job ended just before
+        return None
 
     def _restart(self, kind: str, how: signal.Signals) -> Fault | None:
         found = self._find(lambda row: True)

@@ -6,6 +6,7 @@ import argparse
 import time
 from collections.abc import Callable
 
+from skeldir_huey.queue.desk import MAX_BATCH
 from tests.chaos import crash_points, report, verdict, work
 from tests.chaos import faults as F
 from tests.chaos.arena import Arena, say
@@ -34,7 +35,7 @@ def faults(arena: Arena, given: argparse.Namespace) -> Findings:
         "SKELDIR_MUTANT": given.mutant,
     }
     arena.start_consumer("threads", "-w", "2", "-c", "1", **settings)
-    arena.start_consumer("short", "-w", "2", "-c", "1", "-t", "0.3", **settings)
+    arena.start_consumer("short", "-w", "2", "-c", "1", "-t", "0.1", **settings)
     arena.start_consumer("processes", "-w", "6", "-k", "process", "-c", "1", **settings)
     arena.wait_until_up()
     say(f"3 consumers with {WORKERS} workers are up; frozen after {frozen_after_s:g} s without heartbeat")
@@ -48,9 +49,10 @@ def faults(arena: Arena, given: argparse.Namespace) -> Findings:
     drained_s = drain(arena)
     arena.stop_consumers()
 
-    found = verdict.judge(arena, doer.done, WORKERS, frozen_after_s)
+    found = verdict.judge(arena, doer.done, most_repeated(arena, doer.done))
     report.print_faults(arena, doer.done, found)
-    report.print_verdict(found)
+    report.print_outcome(found)
+    report.print_times(found)
     noticed = arena.events("consumer_rescued", "job_fenced", "settlement_failed", "claims_released", "claim_failed")
     say(f"log: {', '.join(f'{name} {count}' for name, count in noticed.items())}")
     say(f"drained after {drained_s:.1f} s; {producers.unsure} answers to producers lost; lag p99 {_lag(late_s):.2f} s")
@@ -78,6 +80,12 @@ def faults(arena: Arena, given: argparse.Namespace) -> Findings:
 
 def _lag(late_s: list[float]) -> float:
     return report.percentile(late_s, 0.99)
+
+
+def most_repeated(arena: Arena, done: list[F.Fault]) -> int:
+    """Return how many outside effects may be repeated: what ran at each fault, and for each cut what was settled."""
+    batches = sum(cut.place == "batch" for cut in arena.proxy.cuts)
+    return sum(len(fault.claims) for fault in done) + len(arena.proxy.cuts) + batches * MAX_BATCH
 
 
 def drain(arena: Arena) -> float:
@@ -147,11 +155,10 @@ def points(arena: Arena, given: argparse.Namespace) -> Findings:
     say(f"{planned - sum(left.values())} crashes" + (f"; still to come: {left}" if left else ""))
     drain(arena)
     arena.stop_consumers()
-    found = verdict.judge(arena, [], 8, 15.0)
-    report.print_verdict(found)
-    # No fault of ours explains these repetitions: the crashes do, at most one job for each.
-    found.problems = [problem for problem in found.problems if "outside effects" not in problem]
-    found.must(found.repeated <= planned * 50, f"{found.repeated} outside effects were repeated")
+    # A crash interrupts one job, one in the middle of a batch all that was claimed or done with it.
+    most = planned + 4 * given.rounds * MAX_BATCH
+    found = verdict.judge(arena, [], most)
+    report.print_outcome(found)
     invalid = [f"crash points that were not reached often enough: {left}"] if left else []
     return found.problems, invalid + ([] if placed else ["the producers did not place all orders"])
 

@@ -38,14 +38,17 @@ def print_faults(arena: Arena, done: list[Fault], verdict: Verdict) -> None:
     say(f"{'interrupted a running job':<30}{'':>6}{sum(verdict.hits.values()):>6}   ({verdict.hit_claims} jobs)")
 
 
-def print_verdict(verdict: Verdict) -> None:
+def print_outcome(verdict: Verdict) -> None:
     """Print what became of the jobs."""
-    say(f"orders {verdict.orders}, jobs {verdict.jobs}")
+    say(f"orders {verdict.orders}, jobs {verdict.jobs}, repeated outside effects {verdict.repeated}")
     say(f"lost {verdict.lost}, duplicate effects {verdict.duplicates}, ledger gap {verdict.gap}")
-    repeated = f"repeated outside effects {verdict.repeated} (limit {verdict.repeated_limit})"
-    say(f"{repeated}, without a fault of their consumer {len(verdict.unexplained)}")
-    for line in verdict.unexplained:
-        say(f"  {line}")
+
+
+def print_times(verdict: Verdict) -> None:
+    """Print how long interrupted jobs waited until they were claimed again, and what no fault explains."""
     say(f"runs again after kill -9         {times(verdict.after_kill_s)}")
     say(f"runs again after SIGSTOP         {times(verdict.after_stop_s)}")
     say(f"the same beside a restart        {times(verdict.beside_restart_s)}")
+    say(f"interrupted without a fault of their consumer: {len(verdict.unexplained)}")
+    for line in verdict.unexplained[:10]:
+        say(f"  {line}")

@@ -18,6 +18,8 @@ LOGIN = {role: "console" if role.startswith("console") else "app_user" for role 
 ROLES = tuple(role for role in RUNTIME if role != "console")
 SETTINGS = ("unset", "empty", "garbage", "other", "own")
 ALLOWED_ERRORS = {"42501", "22P02"}
+# Where the primary key is made by the database, a stored row conflicts by another key.
+KEYS = {"huey.job": "task_id", "huey.flow_total": "lane, tenant_id, kind"}
 
 
 class World:
@@ -43,6 +45,13 @@ class World:
             {"r": list(RUNTIME), "t": list(TENANT_COLUMN)},
         )
         self.updatable = {(role, table): column for role, table, column in updatable}
+        keys = database.query(
+            "select t, string_agg(a.attname::text, ', ') from unnest(%(t)s) t"
+            " join pg_index i on i.indrelid = t::regclass and i.indisprimary"
+            " join pg_attribute a on a.attrelid = i.indrelid and a.attnum = any(i.indkey) group by 1",
+            {"t": list(TENANT_COLUMN)},
+        )
+        self.keys = dict(keys)
 
 
 @contextmanager
@@ -79,16 +88,7 @@ def commands(world: World, role: str, table: str) -> dict[str, tuple[str, str, d
         "on conflict do nothing": ("insert", insertion(table, stored, "on conflict do nothing"), stored),
     }
     if (role, table, "update") in world.granted and table != "huey.job_attempt":
-        key = {
-            "attribution_published": "tenant_id",
-            "attribution_allocations": "tenant_id, event_id, model_version, channel_code",
-            "worker_failed_jobs": "id",
-            "console_grant": "id",
-            "huey.job": "task_id",
-            "huey.tenant_rule": "tenant_id, lane",
-            "huey.flow": "id",
-            "huey.flow_total": "lane, tenant_id, kind",
-        }.get(table, "tenant_id, id")
+        key = KEYS.get(table, world.keys[table])
         again = f"on conflict ({key}) do update set {column} = excluded.{column}"
         found["on conflict do update"] = ("insert", insertion(table, stored, again), stored)
     return found

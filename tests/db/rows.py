@@ -21,6 +21,9 @@ TENANT_COLUMN = {
     "attribution_published": "tenant_id",
     "attribution_recompute_jobs": "tenant_id",
     "attribution_allocations": "tenant_id",
+    "attribution_path_counts": "tenant_id",
+    "attribution_dirty_days": "tenant_id",
+    "attribution_channel_reports": "tenant_id",
     "worker_failed_jobs": "tenant_id",
     "waiting_adjustments": "tenant_id",
     "revenue_ledger": "tenant_id",
@@ -81,6 +84,12 @@ def fill(database: Database, name: str) -> UUID:
         " insert into reconciliation_orders select %(tenant)s, id, 'o1', 'USD', 100, 100, 100, 0, 0, 'matched' from run",
         "insert into backfills (tenant_id, model_version, range_start, range_end, done_until, correlation_id)"
         " values (%(tenant)s, 'even_split@1.0.0', '2025-06-01Z', '2025-06-09Z', '2025-06-01Z', gen_random_uuid())",
+        "insert into attribution_path_counts (tenant_id, day, path_hash, path, conversion_count, null_count)"
+        " values (%(tenant)s, '2025-06-01', '\\x01', 'direct', 1, 0)",
+        "insert into attribution_channel_reports (tenant_id, report_id, channel_code, report_type, chain_order, dedupe,"
+        " first_day, last_day, conversion_count, null_count, seed, draw_count, kept_draw_count, removal_effect, share,"
+        " share_low, share_high) values (%(tenant)s, gen_random_uuid(), 'direct', 'markov_global', 1, 'none',"
+        " '2025-06-01', '2025-06-01', 1, 0, 1, 300, 300, 1, 1, 1, 1)",
         "insert into huey.job (task_id, lane, task_name, tenant_id, message, state)"
         " values (%(name)s, 'ingest', 'skeldir.housekeeping.ping', %(tenant)s, '{}', 'waiting')",
         "insert into huey.job_attempt (task_id, task_name, lane, tenant_id, attempt, outcome, ended, enqueued_at)"
@@ -114,6 +123,8 @@ def another(database: Database, table: str, tenant_id: UUID) -> dict[str, Any]:
         "event_kinds": {"event_type": "download"},
         "attribution_events": {"idempotency_key": f"\\x{uuid4().hex}"},
         "dead_events": {"idempotency_key": f"\\x{uuid4().hex}"},
+        "attribution_path_counts": {"day": "2025-06-02"},
+        "attribution_channel_reports": {"report_id": str(uuid4())},
         "attribution_models": {"model_version": "linear@2.0.0", "name": "linear", "version": "2.0.0"},
         "attribution_recompute_jobs": {"window_start": "2025-05-01Z"},
         "attribution_allocations": {"model_version": "linear@2.0.0"},

@@ -25,7 +25,7 @@ select 'column ' || a.attrelid::regclass || '.' || a.attname || ' ' || format_ty
        || a.attnotnull || coalesce(pg_get_expr(d.adbin, d.adrelid), '') || coalesce(a.attacl::text, '')
   from pg_attribute a join pg_class c on c.oid = a.attrelid
   left join pg_attrdef d on d.adrelid = c.oid and d.adnum = a.attnum
- where c.relnamespace::regnamespace::text in ('public', 'huey', 'app') and a.attnum > 0
+ where c.relnamespace::regnamespace::text in ('public', 'huey', 'app') and a.attnum > 0 and not a.attisdropped
 union all
 select 'constraint ' || conrelid::regclass || ' ' || pg_get_constraintdef(oid) from pg_constraint
  where connamespace::regnamespace::text in ('public', 'huey')

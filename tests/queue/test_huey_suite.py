@@ -110,12 +110,9 @@ def kinds() -> Iterator[tuple[str, type[unittest.TestCase]]]:
             del own["test_consumer_integration"]  # empties an inherited one
             yield "sql_huey.TestSqlStorage", type("TestSqlStorage", (base.BaseTestCase,), own)
         else:
-            for kind in vars(module).values():
-                if (
-                    isinstance(kind, type)
-                    and issubclass(kind, unittest.TestCase)
-                    and kind.__module__ == module.__name__
-                ):
+            classes = [kind for kind in vars(module).values() if isinstance(kind, type)]
+            for kind in classes:
+                if issubclass(kind, unittest.TestCase) and kind.__module__ == module.__name__:
                     yield f"{name}.{kind.__name__}", kind
 
 
@@ -158,9 +155,13 @@ def one_database(cluster: Cluster) -> Iterator[Database]:
 
 @pytest.fixture(autouse=True)
 def _clean(one_database: Database, json_log: JsonLog, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    for name in ("api", "immediate"):
-        monkeypatch.setattr(modules[name], "MemoryHuey", SuiteHuey)
-    monkeypatch.setattr(modules["immediate"], "NoUseStorage.enqueue_row", None, raising=False)
+    immediate = modules["immediate"]
+    for module in (modules["api"], immediate):
+        monkeypatch.setattr(module, "MemoryHuey", SuiteHuey)
+    no_use = {"get_storage": immediate.NoUseHuey.get_storage}
+    monkeypatch.setattr(immediate, "NoUseHuey", type("NoUseHuey", (SuiteHuey,), no_use))
+    # Its storage that must not be touched, for the way in which ours is.
+    monkeypatch.setattr(immediate.NoUseStorage, "enqueue_row", immediate.NoUseStorage.enqueue, raising=False)
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     yield
     for number, handler in handlers.items():

@@ -14,7 +14,7 @@ from contextlib import asynccontextmanager
 import asyncpg
 import pgqueuer
 import uvloop
-from pgqueuer.core.logconfig import setup_fancy_logger
+from pgqueuer.core.logconfig import LogLevel, setup_fancy_logger
 
 from bench.queue.noop import note
 from bench.queue.peers import where
@@ -67,5 +67,5 @@ async def work(batch: int) -> None:
 
 
 if __name__ == "__main__":
-    setup_fancy_logger("INFO")
+    setup_fancy_logger(LogLevel.INFO)
     uvloop.run(work(int(sys.argv[1])))

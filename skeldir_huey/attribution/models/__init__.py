@@ -3,10 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
+from fractions import Fraction
 from typing import Any, Protocol, cast
 
-from skeldir_huey.attribution.models import even_split, linear
+from skeldir_huey.attribution.models import (
+    even_split,
+    first_touch,
+    last_non_direct,
+    last_touch,
+    linear,
+    markov_path,
+    position_based,
+    shapley_set,
+    time_decay,
+)
+from skeldir_huey.attribution.models.touches import Touch
 from skeldir_huey.attribution.types import ModelSpec
 from skeldir_huey.errors import InputError
 
@@ -20,6 +32,12 @@ class Model(Protocol):
     def check(self, params: Mapping[str, Any], channels: Collection[str]) -> dict[str, Any]:
         """Return all parameters, checked, defaults filled in."""
 
+    def weights(self, touches: Sequence[Touch], params: Mapping[str, Any]) -> list[Fraction]:
+        """Return what each touch of a journey weighs, in the order of the touches; for explanations."""
+
+    def credits(self, touches: Sequence[Touch], params: Mapping[str, Any]) -> dict[str, Fraction]:
+        """Return each channel's credit for the touches of a journey; for explanations, the split runs in SQL."""
+
     def statements(self, params: Mapping[str, Any]) -> list[str]:
         """Return the SQL files that make the credits, innermost first."""
 
@@ -27,7 +45,17 @@ class Model(Protocol):
         """Return the parameters of those files."""
 
 
-MODELS: dict[str, Model] = {"even_split": cast(Model, even_split), "linear": cast(Model, linear)}
+MODELS: dict[str, Model] = {
+    "even_split": cast(Model, even_split),
+    "first_touch": cast(Model, first_touch),
+    "last_touch": cast(Model, last_touch),
+    "last_non_direct": cast(Model, last_non_direct),
+    "linear": cast(Model, linear),
+    "position_based": cast(Model, position_based),
+    "time_decay": cast(Model, time_decay),
+    "shapley_set": cast(Model, shapley_set),
+    "markov_path": cast(Model, markov_path),
+}
 
 
 def model_of(model_type: str) -> Model:

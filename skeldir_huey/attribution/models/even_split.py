@@ -6,27 +6,24 @@ is no fallback. Source: the deterministic baseline of the original Skeldir, vers
 Worked example: a sale of 100.00 over direct, email and google_search_paid. Each has 1/3; the odd cent goes to the first
 of the equal remainders in C collation, direct.
 
->>> largest_remainder(10_000, credits(["direct", "email", "google_search_paid"]))
+>>> params = check({"channels": ["google_search_paid", "direct", "email"]}, ["direct", "email", "google_search_paid"])
+>>> largest_remainder(10_000, credits([], params))
 {'direct': 3334, 'email': 3333, 'google_search_paid': 3333}
->>> largest_remainder(15_000, credits(["direct", "email", "google_search_paid"]))
+>>> largest_remainder(15_000, credits([], params))
 {'direct': 5000, 'email': 5000, 'google_search_paid': 5000}
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from fractions import Fraction
 from typing import Any
 
+from skeldir_huey.attribution.models.touches import Touch
 from skeldir_huey.attribution.params import check_channels, check_names
 from skeldir_huey.money import largest_remainder
 
-__all__ = ["check", "credits", "largest_remainder", "statements", "values"]
-
-
-def credits(channels: list[str]) -> dict[str, Fraction]:
-    """Return each channel's credit; a reading aid, the split itself runs in SQL."""
-    return {channel: Fraction(1, len(channels)) for channel in channels}
+__all__ = ["check", "credits", "largest_remainder", "statements", "values", "weights"]
 
 
 def check(params: Mapping[str, Any], channels: Collection[str]) -> dict[str, Any]:
@@ -37,6 +34,16 @@ def check(params: Mapping[str, Any], channels: Collection[str]) -> dict[str, Any
     """
     check_names(params, ("channels",))
     return {"channels": check_channels(params, channels)}
+
+
+def weights(touches: Sequence[Touch], params: Mapping[str, Any]) -> list[Fraction]:
+    """Return 0 for each touch: it does not matter here."""
+    return [Fraction(0) for _ in touches]
+
+
+def credits(touches: Sequence[Touch], params: Mapping[str, Any]) -> dict[str, Fraction]:
+    """Return each channel's credit; the split itself runs in SQL."""
+    return {channel: Fraction(1, len(params["channels"])) for channel in params["channels"]}
 
 
 def statements(params: Mapping[str, Any]) -> list[str]:

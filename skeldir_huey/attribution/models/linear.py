@@ -6,44 +6,43 @@ Formula: n touches in [T - lookback, T]; each has 1/n; credit(channel) = touches
 Worked example: email, email, direct before a sale of 1.00. Email has 2/3 and direct 1/3: 66.67 and 33.33 cents, so the
 odd cent goes to email, which has the larger remainder.
 
->>> largest_remainder(100, credits(["email", "email", "direct"]))
+>>> touches = [Touch("email"), Touch("email"), Touch("direct")]
+>>> largest_remainder(100, credits(touches, check({}, [])))
 {'email': 67, 'direct': 33}
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from fractions import Fraction
 from typing import Any
 
-from skeldir_huey.attribution.journeys import journey_statements, journey_values
-from skeldir_huey.attribution.params import JOURNEY_PARAMS, check_journey, check_names
+from skeldir_huey.attribution.journeys import journey_statements
+from skeldir_huey.attribution.models.touches import Touch, by_channel, check_touches, values
 from skeldir_huey.money import largest_remainder
 
-__all__ = ["check", "credits", "largest_remainder", "statements", "values"]
-
-
-def credits(touches: list[str]) -> dict[str, Fraction]:
-    """Return each channel's credit for the channels of a journey's touches; a reading aid, the split runs in SQL."""
-    return {channel: Fraction(count, len(touches)) for channel, count in Counter(touches).items()}
+__all__ = ["check", "credits", "largest_remainder", "statements", "values", "weights"]
 
 
 def check(params: Mapping[str, Any], channels: Collection[str]) -> dict[str, Any]:
-    """Return the parameters as they are stored: `lookback_s`, `dedupe` and `repeat`, see `check_journey`.
+    """Return the parameters as they are stored, see `params.check_journey`.
 
     Raises:
         InputError: a parameter is unknown or out of its range.
     """
-    check_names(params, JOURNEY_PARAMS)
-    return check_journey(params)
+    return check_touches(params)
+
+
+def weights(touches: Sequence[Touch], params: Mapping[str, Any]) -> list[Fraction]:
+    """Return 1 for each touch."""
+    return [Fraction(1) for _ in touches]
+
+
+def credits(touches: Sequence[Touch], params: Mapping[str, Any]) -> dict[str, Fraction]:
+    """Return each channel's credit, for the touches of a journey in order; the split itself runs in SQL."""
+    return by_channel(touches, weights(touches, params))
 
 
 def statements(params: Mapping[str, Any]) -> list[str]:
     """Return the SQL files that make the credits, innermost first."""
     return [*journey_statements(params), "linear"]
-
-
-def values(params: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the parameters of those files."""
-    return journey_values(params)

@@ -1,67 +1,69 @@
--- Makes the allocations of a window what the credits say, to the cent, and writes only rows that differ; one statement, so each exact-sum trigger sees its end. Existing rows by index attribution_allocations_time.
+-- Makes the allocations of a window, of one or more versions, what the credits say, to the cent, and writes only rows that differ; one statement, so each exact-sum trigger sees its end. Existing rows by index attribution_allocations_time.
 with credits as (
   -- begin credits
-  select null::uuid as event_id, null::timestamptz as occurred_at, null::bigint as revenue_cents,
+  select null::integer as version_no, null::uuid as event_id, null::timestamptz as occurred_at, null::bigint as revenue_cents,
          null::text as currency, null::text as channel_code, null::bigint as weight, null::boolean as is_fallback
    where false
   -- end credits
 ),
 -- Largest remainder, twice: of the cents, and of 10^10 units for the stored ratio. Exact: numeric div and mod only.
 floored as (
-  select event_id, occurred_at, revenue_cents, currency, channel_code collate "C" as channel_code, is_fallback,
+  select version_no, event_id, occurred_at, revenue_cents, currency, channel_code collate "C" as channel_code, is_fallback,
          div(revenue_cents::numeric * weight, whole) as cents,
          mod(revenue_cents::numeric * weight, whole) as cents_rest,
          div(10000000000::numeric * weight, whole) as units,
          mod(10000000000::numeric * weight, whole) as units_rest
-    from (select c.*, sum(weight) over (partition by event_id) as whole from credits c) weighed
+    from (select c.*, sum(weight) over (partition by version_no, event_id) as whole from credits c) weighed
 ),
 ranked as (
-  select event_id, occurred_at, currency, channel_code, is_fallback, cents, units,
+  select version_no, event_id, occurred_at, currency, channel_code, is_fallback, cents, units,
          revenue_cents - sum(cents) over event as cents_left,
-         row_number() over (partition by event_id order by cents_rest desc, channel_code) as cents_rank,
+         row_number() over (partition by version_no, event_id order by cents_rest desc, channel_code) as cents_rank,
          10000000000 - sum(units) over event as units_left,
-         row_number() over (partition by event_id order by units_rest desc, channel_code) as units_rank
+         row_number() over (partition by version_no, event_id order by units_rest desc, channel_code) as units_rank
     from floored
-  window event as (partition by event_id)
+  window event as (partition by version_no, event_id)
 ),
 computed as materialized (
-  select event_id, occurred_at, channel_code, currency, is_fallback, cents_rank = 1 as is_first,
+  select version_no, event_id, occurred_at, channel_code, currency, is_fallback, cents_rank = 1 as is_first,
          ((units + (units_rank <= units_left)::integer) * 0.0000000001)::numeric(12, 10) as allocation_ratio,
          (cents + (cents_rank <= cents_left)::integer)::bigint as allocated_revenue_cents
     from ranked
 ),
 -- New and old side by side. By grouping, not by a join: its cost does not depend on what the planner thinks of CTEs.
 compared as materialized (
-  select event_id, channel_code, max(occurred_at) as occurred_at,
+  select version_no, event_id, channel_code, max(occurred_at) as occurred_at,
          max(ratio) as ratio, max(cents) as cents, max(currency) as currency, bool_or(is_fallback) as is_fallback,
          max(old_ratio) as old_ratio, max(old_cents) as old_cents, max(old_currency) as old_currency,
          bool_or(old_is_fallback) as old_is_fallback, max(place) as place
-    from (select event_id, channel_code, occurred_at,
+    from (select version_no, event_id, channel_code, occurred_at,
                  allocation_ratio as ratio, allocated_revenue_cents as cents, currency, is_fallback,
                  null::numeric as old_ratio, null::bigint as old_cents, null::text as old_currency,
                  null::boolean as old_is_fallback, null::tid as place
             from computed
            union all
-          select event_id, channel_code, null, null, null, null, null,
+          select array_position(%(model_versions)s::text[], model_version), event_id, channel_code, null, null, null,
+                 null, null,
                  allocation_ratio, allocated_revenue_cents, currency, is_fallback, ctid
             from attribution_allocations
-           where tenant_id = %(tenant_id)s and model_version = %(model_version)s
-             and converted_at >= %(window_start)s and converted_at < %(window_end)s) both_sides
-   group by event_id, channel_code
+           where tenant_id = %(tenant_id)s and model_version = any (%(model_versions)s::text[])
+             and converted_at >= %(window_start)s and converted_at < %(window_end)s
+             and not is_adjustment) both_sides
+   group by version_no, event_id, channel_code
 ),
--- By ctid: the lock of this version keeps the rows where they are, and nothing else is looked at.
+-- By ctid: the locks of these versions keep the rows where they are, and nothing else is looked at.
 removed as (
   delete from attribution_allocations
    where tenant_id = %(tenant_id)s and ctid = any (array(select place from compared where cents is null))
-  returning 1
+  returning model_version
 ),
 -- Rows that are right already are left out here: ON CONFLICT would lock, so write, even those that it does not update.
 written as (
   insert into attribution_allocations
     (tenant_id, event_id, model_version, channel_code, allocation_ratio, allocated_revenue_cents, currency,
      is_fallback, model_type, run_id, converted_at)
-  select %(tenant_id)s, event_id, %(model_version)s, channel_code, ratio, cents, currency, is_fallback,
-         %(model_type)s, %(run_id)s, occurred_at
+  select %(tenant_id)s, event_id, (%(model_versions)s::text[])[version_no], channel_code, ratio, cents, currency,
+         is_fallback, (%(model_types)s::text[])[version_no], (%(run_ids)s::uuid[])[version_no], occurred_at
     from compared
    where cents is not null
      and (old_ratio, old_cents, old_currency, old_is_fallback) is distinct from (ratio, cents, currency, is_fallback)
@@ -69,8 +71,21 @@ written as (
      set allocation_ratio = excluded.allocation_ratio,
          allocated_revenue_cents = excluded.allocated_revenue_cents,
          currency = excluded.currency, is_fallback = excluded.is_fallback, run_id = excluded.run_id
-  returning 1
+  returning model_version
+),
+counts as (
+  select version_no, count(*) filter (where is_first) as conversion_count, count(*) as allocation_count,
+         0::bigint as changed_count
+    from computed group by version_no
+   union all
+  select array_position(%(model_versions)s::text[], model_version), 0, 0, count(*)
+    from (select model_version from removed union all select model_version from written) changes
+   group by model_version
 )
-select (select count(*) filter (where is_first) from computed) as conversion_count,
-       (select count(*) from computed) as allocation_count,
-       (select count(*) from removed) + (select count(*) from written) as changed_count
+select asked.version_no, coalesce(sum(conversion_count), 0)::bigint as conversion_count,
+       coalesce(sum(allocation_count), 0)::bigint as allocation_count,
+       coalesce(sum(changed_count), 0)::bigint as changed_count
+  from generate_subscripts(%(model_versions)s::text[], 1) as asked (version_no)
+  left join counts using (version_no)
+ group by asked.version_no
+ order by asked.version_no

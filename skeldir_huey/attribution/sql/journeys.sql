@@ -1,8 +1,8 @@
 -- One row per conversion of the window and touch that counts for it, or one row of its fallback channel when none does. Conversions by index attribution_events_valued, touches by attribution_events_journey.
 select c.id as event_id, c.occurred_at, c.revenue_cents, c.currency,
        coalesce(t.channel, case
-         when c.channel <> 'unknown' then c.channel
-         when c.session_id is not null then 'direct'
+         when %(fallback)s = 'own' and c.channel <> 'unknown' then c.channel
+         when %(fallback)s <> 'unknown' and c.session_id is not null then 'direct'
          else 'unknown' end) as channel_code,
        t.id is null as is_fallback, t.occurred_at as touched_at, t.ingest_seq as touch_seq
   from attribution_events c

@@ -9,6 +9,7 @@ from skeldir_huey.db.tables.console import ConsoleAudit, ConsoleGrant, ConsoleUs
 from skeldir_huey.db.tables.events import Channel, DeadEvent, DirtyRange, Event, EventKind, Tenant, WaitingAdjustment
 from skeldir_huey.db.tables.flow import Flow, FlowTotal, Lock
 from skeldir_huey.db.tables.ledger import LedgerEntry, PlatformClaim, ReconciledOrder, Reconciliation
+from skeldir_huey.db.tables.paths import ChannelReport, DirtyDays, PathCount
 from skeldir_huey.db.tables.queue import (
     ChordMember,
     Consumer,
@@ -28,6 +29,7 @@ __all__ = [
     "Backfill",
     "Base",
     "Channel",
+    "ChannelReport",
     "ChordMember",
     "ConsoleAudit",
     "ConsoleGrant",
@@ -35,6 +37,7 @@ __all__ = [
     "Consumer",
     "Counter",
     "DeadEvent",
+    "DirtyDays",
     "DirtyRange",
     "Event",
     "EventKind",
@@ -47,6 +50,7 @@ __all__ = [
     "LedgerEntry",
     "Lock",
     "ModelVersion",
+    "PathCount",
     "PlatformClaim",
     "Published",
     "ReconciledOrder",

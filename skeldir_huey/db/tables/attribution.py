@@ -84,6 +84,7 @@ class Run(Base):
             unique=True,
         ),
         Index("attribution_recompute_jobs_recent", "tenant_id", text("created_at desc"), text("id desc")),
+        Index("attribution_recompute_jobs_all", text("created_at desc"), text("id desc")),
         Index(
             "attribution_recompute_jobs_task",
             "tenant_id",

@@ -50,6 +50,7 @@ class FailedJob(Base):
         Index("worker_failed_jobs_task", "tenant_id", "task_id", unique=True, postgresql_nulls_not_distinct=True),
         Index("worker_failed_jobs_recent", "tenant_id", text("failed_at desc"), text("id desc")),
         Index("worker_failed_jobs_status", "status", text("failed_at desc"), text("id desc")),
+        Index("worker_failed_jobs_all", text("failed_at desc"), text("id desc")),
     )
 
 

@@ -2,10 +2,10 @@
 with kept as (
   insert into dead_events
     (tenant_id, source, line, idempotency_key, payload, error_type, error_field, error_message, correlation_id)
-  select %(tenant_id)s, %(source)s, g.line, g.idempotency_key, g.payload, 'permanent', g.field, g.message,
+  select %(tenant_id)s, g.source, g.line, g.idempotency_key, g.payload, 'permanent', g.field, g.message,
          %(correlation_id)s
-    from unnest(%(line)s::bigint[], %(idempotency_key)s::bytea[], %(payload)s::jsonb[], %(field)s::text[],
-                %(message)s::text[]) as g (line, idempotency_key, payload, field, message)
+    from unnest(%(source)s::text[], %(line)s::bigint[], %(idempotency_key)s::bytea[], %(payload)s::jsonb[], %(field)s::text[],
+                %(message)s::text[]) as g (source, line, idempotency_key, payload, field, message)
   on conflict (tenant_id, idempotency_key) do nothing
   returning 1
 )

@@ -1,0 +1,12 @@
+-- Credits of shapley_set: each distinct channel of a conversion's journey weighs 1. No index of its own: it groups what the journeys gave.
+with journeys as (
+  -- begin journeys
+  select null::uuid as event_id, null::timestamptz as occurred_at, null::bigint as revenue_cents,
+         null::text as currency, null::text as channel_code, null::boolean as is_fallback,
+         null::timestamptz as touched_at, null::bigint as touch_seq
+   where false
+  -- end journeys
+)
+select event_id, occurred_at, revenue_cents, currency, channel_code, 1::bigint as weight, is_fallback
+  from journeys
+ group by event_id, occurred_at, revenue_cents, currency, channel_code, is_fallback

@@ -1,0 +1,164 @@
+"""Faults at chosen moments, in real processes: whatever goes wrong in a settlement, the job comes back."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+
+from tests import work
+from tests.chaos.proxy import Proxy
+from tests.cluster import Cluster, Database
+from tests.conftest import TEMPLATE, point_at, prepare
+from tests.e2e.conftest import BIN, StartConsumer
+from tests.factories import make_tenant
+from tests.waiting import until
+
+CHAOS_CONSUMER = [str(BIN / "huey_consumer"), "tests.chaos.consumer.huey"]  # the one that knows mutants
+LETTERS = "select error_type, exception_class from worker_failed_jobs"
+HISTORY = "select outcome, attempt from huey.job_attempt where task_name like 'test.%%' order by id"
+
+
+@pytest.fixture
+def tenant(database: Database) -> UUID:
+    return make_tenant(database, "alpha")
+
+
+def jobs_left(database: Database) -> int:
+    return int(database.value("select count(*) from huey.job where task_name like 'test.%%'"))
+
+
+def effects(database: Database) -> int:
+    return int(database.value("select count(*) from test_effect"))
+
+
+def test_a_receiver_of_dead_fails_once(database: Database, start_consumer: StartConsumer, tenant: UUID) -> None:
+    """Its KeyError rolls the settlement back, its own letter included: the job comes back and is buried once."""
+    consumer = start_consumer(command=CHAOS_CONSUMER, SKELDIR_MUTANT="dead_raises_once")
+    work.failing_effect("e", tenant_id=tenant, retries=0)
+    until(lambda: jobs_left(database) == 0, 10, consumer.log.read_text)
+    assert len(consumer.events("settlement_failed")) == 1
+    assert database.query(LETTERS) == [("permanent", "ValueError")]
+    assert database.query(HISTORY) == [("dead", 1)], "an attempt that nobody could settle is not counted"
+    assert consumer.process.poll() is None
+
+
+def test_the_letter_cannot_be_written(database: Database, start_consumer: StartConsumer, tenant: UUID) -> None:
+    """Without its letter no job is dead: it comes back until the letter can be written."""
+    database.query("revoke insert on worker_failed_jobs from app_user")
+    consumer = start_consumer("-w", "1")
+    work.failing_effect("e", tenant_id=tenant, retries=0)
+    until(lambda: len(consumer.events("settlement_failed")) >= 2, 10, consumer.log.read_text)
+    assert jobs_left(database) == 1
+    assert database.query(LETTERS) == []
+    assert database.query(HISTORY) == [], "nothing of a settlement without letter is there"
+    database.query("grant insert on worker_failed_jobs to app_user")
+    until(lambda: jobs_left(database) == 0, 10, consumer.log.read_text)
+    assert database.query(LETTERS) == [("permanent", "ValueError")]
+    assert database.query(HISTORY) == [("dead", 1)]
+    assert effects(database) == 0
+
+
+@pytest.fixture
+def proxy(database: Database) -> Iterator[Proxy]:
+    made = Proxy(database.socket_dir / ".s.PGSQL.5432")
+    yield made
+    made.close()
+
+
+@pytest.mark.parametrize("answered", [True, False], ids=["after COMMIT", "before COMMIT"])
+def test_the_settlement_is_cut_while_the_lock_is_held(
+    database: Database, start_consumer: StartConsumer, tenant: UUID, proxy: Proxy, tmp_path: Path, answered: bool
+) -> None:
+    """Nobody rescues a consumer that lives: it finds by itself the claim whose settlement it knows nothing of."""
+    way = f"postgresql+psycopg2://app_user@127.0.0.1:{proxy.port}/{database.name}?sslmode=disable&gssencmode=disable"
+    consumer = start_consumer("-w", "1", DATABASE_URL=way, DATABASE_DIRECT_URL=database.url("app_user"))
+    start_consumer("-w", "1", SKELDIR_LANES="llm")  # somebody who would rescue
+    path = tmp_path / "go"
+    work.patient_effect("e", str(path), tenant_id=tenant)
+    until(lambda: Path(f"{path}.started").exists(), 10)
+    proxy.cut_next("commit", answered)
+    path.touch()
+    until(lambda: consumer.events("settlement_failed"), 10, consumer.log.read_text)
+    until(lambda: jobs_left(database) == 0, 10, consumer.log.read_text)
+    assert [cut.place for cut in proxy.cuts] == ["commit"]
+    assert effects(database) == 1
+    assert database.query(HISTORY) == [("done", 1)]
+    assert database.query("select sum(deaths) from huey.job") == [(None,)]
+    assert not consumer.events("liveness_lost"), "its lock was never lost"
+
+
+@pytest.fixture
+def own_cluster() -> Iterator[Cluster]:
+    made = Cluster(safe=True)
+    try:
+        made.start()
+        prepare(made)
+        yield made
+    finally:
+        made.remove()
+
+
+def test_three_restarts_under_one_long_job(
+    own_cluster: Cluster, start_consumer: StartConsumer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The server's deaths are not the job's: with max_deaths 3 it is neither buried nor counted down."""
+    database = own_cluster.database(TEMPLATE)
+    database.query(work.EFFECT_TABLE)
+    tenant = make_tenant(database, "alpha")
+    point_at(database, monkeypatch)
+    work.huey.storage.close()
+    path = tmp_path / "go"
+    task_id = work.patient_effect("e", str(path), tenant_id=tenant).id
+    consumers = [start_consumer("-w", "1", ready=False, **database.env) for _ in range(2)]
+    until(lambda: Path(f"{path}.started").exists(), 15, consumers[0].log.read_text)
+    until(lambda: holds_its_lock(database), 15, consumers[0].log.read_text)
+    for how in (signal.SIGINT, signal.SIGQUIT, signal.SIGINT):
+        own_cluster.stop(how)
+        own_cluster.start()
+        until(lambda: holds_its_lock(database), 15, consumers[0].log.read_text)
+    assert database.query("select task_id, state, deaths from huey.job where task_name like 'test.%%'") == [
+        (task_id, "running", 0)
+    ]
+    path.touch()
+    until(lambda: jobs_left(database) == 0, 15, consumers[0].log.read_text)
+    assert effects(database) == 1
+    assert database.query(HISTORY) == [("done", 1)]
+    assert database.query(LETTERS) == []
+
+
+def holds_its_lock(database: Database) -> bool:
+    """Say whether the consumer of the running job and the other one are connected to this start of the server."""
+    rows = database.query(
+        "select c.id from huey.job j join huey.consumer c on c.id = j.consumer_id"
+        " where c.heartbeat_at > pg_postmaster_start_time()"
+    )
+    locks = database.value("select count(*) from pg_locks where locktype = 'advisory' and granted")
+    return bool(rows) and locks >= 2
+
+
+def test_a_frozen_consumer_that_wakes_is_not_rescued_again(
+    database: Database, start_consumer: StartConsumer, tenant: UUID, tmp_path: Path
+) -> None:
+    """What it claims before its next heartbeat is a sign of life: its new job runs once."""
+    settings = {"SKELDIR_FROZEN_AFTER_S": "3", "SKELDIR_HEARTBEAT_S": "1"}
+    frozen = start_consumer("-w", "2", **settings)
+    path = tmp_path / "go"
+    work.patient_effect("e", str(path), tenant_id=tenant)
+    until(lambda: Path(f"{path}.started").exists(), 10)
+    os.kill(frozen.pid, signal.SIGSTOP)
+    other = start_consumer("-w", "1", ready=False, **settings)
+    until(lambda: other.events("consumer_rescued"), 15, other.log.read_text)
+    path.touch()
+    until(lambda: effects(database) == 1, 10)
+    os.kill(frozen.pid, signal.SIGCONT)
+    for number in range(40):
+        work.effect(f"later {number}", tenant_id=tenant)
+    until(lambda: jobs_left(database) == 0, 15)
+    until(lambda: frozen.events("liveness_lost"), 10, frozen.log.read_text)
+    assert effects(database) == 41
+    assert len(other.events("consumer_rescued")) == 1
