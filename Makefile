@@ -2,10 +2,11 @@
 SHELL := /bin/sh
 PYTHON ?= $(shell command -v python3.11 || command -v python3 || echo python3)
 BIN := .venv/bin
+BENCH := .venv-bench
 TESTS ?= tests
 
 .DEFAULT_GOAL := help
-.PHONY: help run stop status demo clean-demo test lint format install install-dev clean
+.PHONY: help bench-queue run stop status demo clean-demo test lint format install install-dev clean
 .NOTPARALLEL:
 
 help: ## list the commands
@@ -44,8 +45,11 @@ install: $(BIN)/.installed ## make the virtualenv .venv with what `make run` nee
 
 install-dev: $(BIN)/.installed-dev ## the same with what `make test` needs
 
-clean: ## delete the virtualenv and caches; data stays
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+bench-queue: $(BIN)/.installed $(BENCH)/.installed ## measure the queue beside its peers; ARGS=--quick takes 2 minutes
+	@exec $(BIN)/python -m bench.queue $(ARGS)
+
+clean: ## delete the virtualenvs and caches; data stays
+	rm -rf .venv $(BENCH) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -63,4 +67,11 @@ $(BIN)/.installed: requirements.txt | $(BIN)/python
 $(BIN)/.installed-dev: requirements-dev.txt $(BIN)/.installed
 	@echo "installing requirements-dev.txt"
 	@$(BIN)/python -m pip install --disable-pip-version-check --progress-bar on -r requirements-dev.txt
+	@touch $@
+
+# The peers live apart: the product never sees them.
+$(BENCH)/.installed: bench/requirements-peers.txt | $(BIN)/python
+	@echo "installing bench/requirements-peers.txt into $(BENCH)"
+	@test -x $(BENCH)/bin/python || $(PYTHON) -m venv $(BENCH)
+	@$(BENCH)/bin/python -m pip install --disable-pip-version-check --progress-bar on -r bench/requirements-peers.txt
 	@touch $@

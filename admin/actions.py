@@ -33,7 +33,7 @@ def replay_letter(user: Any, letter_id: UUID, tenant_id: UUID | None, reason: st
         NotFound: no such letter in this tenant.
         Conflict: it is not pending any more.
     """
-    with _acting(user, "replay", tenant_id) as connection:
+    with acting(user, "replay", tenant_id) as connection:
         task_id: str = dead_letters.replay(connection, letter_id)
         _audit(connection, user, "replay", letter_id, tenant_id, reason, {"task_id": task_id})
     return task_id
@@ -45,7 +45,7 @@ def abandon_letter(user: Any, letter_id: UUID, tenant_id: UUID | None, reason: s
     Raises:
         Forbidden, NotFound, Conflict: as `replay_letter`.
     """
-    with _acting(user, "abandon", tenant_id) as connection:
+    with acting(user, "abandon", tenant_id) as connection:
         _move(connection, letter_id, "pending", "abandoned", reason)
         _audit(connection, user, "abandon", letter_id, tenant_id, reason, {})
 
@@ -56,7 +56,7 @@ def reopen_letter(user: Any, letter_id: UUID, tenant_id: UUID | None, reason: st
     Raises:
         Forbidden, NotFound, Conflict: as `replay_letter`.
     """
-    with _acting(user, "reopen", tenant_id) as connection:
+    with acting(user, "reopen", tenant_id) as connection:
         _move(connection, letter_id, "abandoned", "pending", reason)
         _audit(connection, user, "reopen", letter_id, tenant_id, reason, {})
 
@@ -115,7 +115,13 @@ VERBS = {
 
 
 @contextmanager
-def _acting(user: Any, action: str, tenant_id: UUID | None) -> Iterator[Connection]:
+def acting(user: Any, action: str, tenant_id: UUID | None) -> Iterator[Connection]:
+    """Open the transaction of a verb, as the role that may write there; the caller records it in the same transaction.
+
+    Raises:
+        NotFound: the user may not see this tenant.
+        Forbidden: the user may look but not do this.
+    """
     if not can(user, "read", tenant_id):
         raise NotFound("no such tenant")
     if not can(user, action, tenant_id):

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from admin.reads.ledger import Line
 from admin.reads.overview import LaneState
 from admin.scope import link
 from admin.show import THIN, age, capped, number
@@ -33,10 +34,16 @@ def needs_you_now(
     runs: Mapping[str, int] | None,
     consumers: Sequence[Any] | None,
     frozen_after_s: float,
+    ledger: Sequence[Line] | None,
 ) -> list[Need]:
     """Return at most 5 lines, the worst first. Figures that could not be read (None) give no line."""
     found: list[Need] = []
     overview = link("admin.index")
+    broken = [line for line in ledger or () if not line.adds_up]
+    if broken:
+        what = f"The ledger does not add up: {', '.join(line.words for line in broken)}"
+        where = f"in lane{'s' if len(broken) > 1 else ''} {', '.join(line.lane for line in broken)}"
+        found.append(Need("bad", what, where, f"{overview}#ledger", "Open the ledger"))
     if consumers is not None:
         newest = max((one.heartbeat_at for one in consumers), default=None)
         if newest is None or (now - newest).total_seconds() > frozen_after_s:
@@ -55,14 +62,15 @@ def needs_you_now(
         url = link("runs.index", status="failed")
         found.append(Need("bad", f"{number(count)} {noun} failed", "their allocations may be old", url, "Open runs"))
     for lane in lanes or ():
+        queue = link("queues.detail", lane=lane.name)
         waiting = lane.counts.get("waiting", 0)
         if lane.paused_at is not None:
             who = f"by {lane.paused_by}, " if lane.paused_by else ""
             reason = lane.pause_reason or "no reason given"
             why = f"{who}{age(lane.paused_at, now)} ago: {reason}; {number(waiting)} waiting"
-            found.append(Need("warn", f"Lane {lane.name} is paused", why, f"{overview}#lanes", "Lanes"))
+            found.append(Need("warn", f"Lane {lane.name} is paused", why, queue, "Open queue"))
         elif lane.waiting_since is not None and now - lane.waiting_since > WAITING_TOO_LONG:
             limit = f"{int(WAITING_TOO_LONG.total_seconds() // 60)}{THIN}min"
             why = f"its oldest job waits {age(lane.waiting_since, now)}, more than {limit}; {number(waiting)} waiting"
-            found.append(Need("warn", f"Lane {lane.name} is behind", why, f"{overview}#lanes", "Lanes"))
+            found.append(Need("warn", f"Lane {lane.name} is behind", why, queue, "Open queue"))
     return found[:MAX_LINES]

@@ -22,6 +22,7 @@ NEED = {
     "replay": "operator",
     "abandon": "operator",
     "reopen": "operator",
+    "pause": "operator",
     "users": "admin",
 }
 

@@ -25,6 +25,9 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "demo": ("demo", "add the demo's tenants, events and models, or --reset the embedded database"),
     "import": ("import_", "read events from a CSV or JSON lines file"),
     "recompute": ("recompute", "request runs: tenant, window, model version"),
+    "models": ("models", "list, create, train and publish model versions"),
+    "compare": ("compare", "show two model versions side by side, per channel and per conversion"),
+    "explain": ("explain", "follow every cent of one conversion to its touches and its run"),
     "user": ("user", "create or change an operator of the console"),
     "web": ("web", "serve the console (the Procfile's web)"),
 }

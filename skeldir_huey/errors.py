@@ -40,6 +40,10 @@ class NotFound(SkeldirError):
     """The row is not there, or belongs to another tenant: the two look the same on purpose."""
 
 
+class NoResult(SkeldirError):
+    """The numbers that were asked for do not exist: there is nothing to divide by. Says what is missing."""
+
+
 class Conflict(SkeldirError):
     """Somebody else changed the row first; nothing was written."""
 

@@ -45,6 +45,7 @@ class LaneState:
     paused_at: datetime | None
     paused_by: str | None
     pause_reason: str | None
+    resume_at: datetime | None
     counts: dict[str, int] = field(default_factory=dict)
     waiting_since: datetime | None = None
     running_since: datetime | None = None
@@ -103,7 +104,7 @@ def now(connection: Connection) -> datetime:
 def lanes(connection: Connection) -> list[LaneState]:
     """Return every lane by name, with its jobs of this scope."""
     states = {
-        row.name: LaneState(row.name, row.paused_at, row.paused_by, row.pause_reason)
+        row.name: LaneState(row.name, row.paused_at, row.paused_by, row.pause_reason, row.resume_at)
         for row in connection.execute(sa.select(Lane).order_by(Lane.name))
     }
     grouped = sa.select(

@@ -9,6 +9,7 @@ from admin.views.allocations import AllocationsView
 from admin.views.audit import AuditView
 from admin.views.dead import DeadLettersView
 from admin.views.overview import OverviewView
+from admin.views.queues import QueuesView
 from admin.views.runs import RunsView
 
 
@@ -16,6 +17,7 @@ def all_views() -> list[BaseView]:
     """Return the pages, the index page first."""
     return [
         OverviewView("Overview", category="Watch", endpoint="admin", url="/admin"),
+        QueuesView("Queues", category="Watch", endpoint="queues"),
         DeadLettersView("Dead letters", category="Fix", endpoint="dead"),
         RunsView("Runs", category="Fix", endpoint="runs"),
         AllocationsView("Allocations", category="Inspect", endpoint="allocations"),

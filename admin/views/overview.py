@@ -8,6 +8,7 @@ from admin import charts, params, scope
 from admin.attention import needs_you_now
 from admin.panels import Panels
 from admin.reads import overview as reads
+from admin.reads.ledger import ledger, total
 from admin.show import number, seconds
 from admin.views.base import ConsoleView
 from skeldir_huey.config import settings
@@ -31,6 +32,7 @@ class OverviewView(ConsoleView):
             runs = panels.read(reads.runs_by_state)
             consumers = panels.read(reads.consumers, now)
             views = panels.read(reads.materialized_views, scope.current().tenant_id is None)
+            lines = panels.read(ledger)
             refreshed_at = panels.read(reads.last_refresh, now)
         frozen_after_s = settings().frozen_after_s
         alive = None
@@ -57,7 +59,9 @@ class OverviewView(ConsoleView):
             frozen_after_s=frozen_after_s,
             views=views,
             refreshed_at=refreshed_at,
-            needs=needs_you_now(now, lanes, letters, runs, consumers, frozen_after_s),
+            ledger=lines,
+            ledger_sum=total(lines) if lines is not None else None,
+            needs=needs_you_now(now, lanes, letters, runs, consumers, frozen_after_s, lines),
         )
 
 

@@ -12,17 +12,20 @@ import os
 import sys
 import time
 import uuid
+from collections.abc import Callable
 from typing import Any
 
 import psycopg2
 
 from bench.queue import serverlog
 from bench.queue.noop import NOTES
+from bench.queue.notes import Tail
 from bench.queue.ours import TENANT, huey, noop
 from bench.queue.peers import where
 
 BATCH = 50
 CHUNK = 5000
+STUCK_S = 60
 AHEAD = 10_000  # jobs that wait at most while a consumer finishes many
 
 
@@ -35,6 +38,7 @@ class Probe:
         huey.storage.capped = False  # a consumer asks once a second whether caps are set: none are
         self._seen: tuple[str, Any] = ("", None)
         self._next = 0
+        self._tail = Tail(os.environ[NOTES])
 
     def schedule(self, count: int) -> dict[str, Any]:
         """Add jobs that are due in days."""
@@ -49,16 +53,23 @@ class Probe:
     def finish(self, count: int) -> dict[str, Any]:
         """Add jobs while the consumer beside runs them, and wait until all have ended."""
         for first in range(0, count, CHUNK):
-            self._until(lambda first=first: _noted() >= first - AHEAD)  # type: ignore[misc]
+            self._until_done(first - AHEAD)
             many = range(first, min(first + CHUNK, count))
             huey.enqueue_many(noop.s(number, tenant_id=TENANT) for number in many)
-        self._until(lambda: self._value("select count(*) from huey.job") == 0)
+        self._until_done(count)
+        while self._value("select count(*) from huey.job"):
+            time.sleep(0.05)
         return {"count": self._value("select count(*) from huey.job_attempt where outcome = 'done'")}
 
-    @staticmethod
-    def _until(fact: Any) -> None:
-        while not fact():
-            time.sleep(0.05)
+    def _until_done(self, count: int) -> None:
+        moved, seen = time.monotonic(), -1
+        while self._tail.count < count:
+            self._tail.new_lines()
+            if self._tail.count != seen:
+                moved, seen = time.monotonic(), self._tail.count
+            if time.monotonic() - moved > STUCK_S:
+                raise SystemExit(f"no job began for {STUCK_S} s, {seen} of {count} did")
+            time.sleep(0.02)
 
     def _value(self, statement: str) -> Any:
         with self._admin.cursor() as cursor:
@@ -117,19 +128,16 @@ class Probe:
             cursor.execute("delete from huey.job where state = 'running'")  # what a settlement does to this table
 
 
-def _noted() -> int:
-    try:
-        with open(os.environ[NOTES], "rb") as file:
-            return file.read().count(b"\n")
-    except FileNotFoundError:
-        return 0
-
-
 def main() -> None:
     probe = Probe()
     for line in sys.stdin:
         request = json.loads(line)
-        action = {"schedule": probe.schedule, "finish": probe.finish, "claim": probe.claim}[request.pop("do")]
+        actions: dict[str, Callable[..., dict[str, Any]]] = {
+            "schedule": probe.schedule,
+            "finish": probe.finish,
+            "claim": probe.claim,
+        }
+        action = actions[request.pop("do")]
         print(json.dumps(action(**request)), flush=True)
 
 

@@ -105,7 +105,8 @@ def _settled_after_ms(trial: Trial, last: float) -> float:
                     break
                 time.sleep(0.05)
             cursor.execute(
-                "select count(*), extract(epoch from max(ended_at))::float8 from huey.job_attempt where outcome = 'done'"
+                "select count(*), extract(epoch from max(ended_at))::float8 from huey.job_attempt"
+                " where outcome = 'done'"
             )
             done, ended = cursor.fetchone()
     finally:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 import os
+from collections.abc import Iterable
 
 from bench.queue.systems import ROOT, SYSTEMS
 
+OUT = ROOT / "bench" / "out" / "queue.json"
 PARTS = ("drain", "latency", "statements", "claims")
 
 
@@ -41,9 +43,7 @@ def read(arguments: list[str] | None = None) -> argparse.Namespace:
         default=os.environ.get("SCALE"),
         help="finished and scheduled jobs behind the claim cost (default $SCALE, else 1000000; quick 3000)",
     )
-    parser.add_argument(
-        "--out", default=str(ROOT / "bench" / "out" / "queue.json"), help="default bench/out/queue.json"
-    )
+    parser.add_argument("--out", default=str(OUT), help="default bench/out/queue.json")
     options = parser.parse_args(arguments)
     options.systems = _names(parser, options.only, SYSTEMS)
     options.parts = _names(parser, options.parts, PARTS)
@@ -57,9 +57,9 @@ def read(arguments: list[str] | None = None) -> argparse.Namespace:
     return options
 
 
-def _names(parser: argparse.ArgumentParser, text: str, known: object) -> list[str]:
+def _names(parser: argparse.ArgumentParser, text: str, known: Iterable[str]) -> list[str]:
     wanted = [name for name in text.split(",") if name]
-    choices = list(known)  # type: ignore[call-overload]
+    choices = list(known)
     unknown = [name for name in wanted if name not in choices]
     if unknown:
         parser.error(f"no such thing: {', '.join(unknown)}; choose from {', '.join(choices)}")

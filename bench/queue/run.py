@@ -71,8 +71,8 @@ def _measure(server: Server, systems: list[System], chosen: argparse.Namespace) 
             continue
         lines.append(line)
         say(f"[{number}/{len(steps)}] {title}: {_short(line)}")
-        if line.get("twice") or line.get("lost"):
-            say(f"    of {line['jobs']} jobs {line['twice']} ran twice, {line['lost']} did not run")
+        if line.get("twice"):
+            say(f"    {line['twice']} of {line['jobs']} jobs ran twice")
     made = rows(lines, BASE)
     aims = reach(made)
     print(f"\n{table.tables(made)}\n\n{table.ours(made.get(OURS, {}))}\n\n{table.aims(aims)}", flush=True)
@@ -112,9 +112,8 @@ def _steps(server: Server, systems: list[System], chosen: argparse.Namespace) ->
             steps.append(("latency", f"latency {system.key}", measure))
         if "statements" in chosen.parts:
             count = min(chosen.counted, _jobs(system.jobs["w1"], chosen))
-            steps.append(
-                ("statements", f"statements {system.key}", _later(statements, server, system, count, patience))
-            )
+            measure = _later(statements, server, system, count, patience)
+            steps.append(("statements", f"statements {system.key}", measure))
         if "claims" in chosen.parts and system.ours:
             rounds = 20 if chosen.quick else ROUNDS
             measure = _later(claims, server, system, chosen.scale, patience, rounds, say)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -117,5 +118,7 @@ def running() -> Iterator[Server]:
         finally:
             server.close()
     finally:
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)  # a second Ctrl-C must not leave a server behind
         embedded.stop(folder, lambda line: None)
         shutil.rmtree(folder, ignore_errors=True)

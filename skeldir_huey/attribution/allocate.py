@@ -32,7 +32,7 @@ def statement(specs: Sequence[ModelSpec]) -> tuple[str, dict[str, Any]]:
             kept = {name: value for name, value in own.items() if name in _names(journeys)}
             build = builds.setdefault((tuple(journeys), repr(sorted(kept.items()))), len(builds) + 1)
             values |= {f"{name}_j{build}": value for name, value in kept.items()}
-            inner = _fill(sql("attribution", credits), "journeys", f"  select * from journeys_{build}\n")
+            inner = fill(sql("attribution", credits), "journeys", f"  select * from journeys_{build}\n")
         else:
             inner = sql("attribution", credits)
         values |= {f"{name}_v{number}": value for name, value in own.items()}
@@ -44,14 +44,14 @@ def statement(specs: Sequence[ModelSpec]) -> tuple[str, dict[str, Any]]:
         for (files, _), build in builds.items()
     ]
     head = "with " + ",\n".join(shared) + "\n" if shared else ""
-    return _fill(sql("attribution", "allocate"), "credits", head + " union all\n".join(parts)), values
+    return fill(sql("attribution", "allocate"), "credits", head + " union all\n".join(parts)), values
 
 
 def nested(names: Sequence[str]) -> str:
     """Return the statements of journeys, each set into the next one, the innermost first."""
     inner = ""
     for name in names:
-        inner = _fill(sql("attribution", name), "journeys", inner) if inner else sql("attribution", name)
+        inner = fill(sql("attribution", name), "journeys", inner) if inner else sql("attribution", name)
     return inner
 
 
@@ -67,7 +67,12 @@ def _rename(text: str, suffix: str) -> str:
     return _PARAMETER.sub(lambda m: m[0] if m[1] in _COMMON else f"%({m[1]}_{suffix})s", text)
 
 
-def _fill(outer: str, block: str, inner: str) -> str:
+def fill(outer: str, block: str, inner: str) -> str:
+    """Return a statement with the block of that name replaced.
+
+    Raises:
+        ValueError: it has not exactly one.
+    """
     filled, count = re.subn(_BLOCK.format(block), lambda _: inner, outer, flags=re.DOTALL)
     if count != 1:
         raise ValueError(f"expected one block {block!r}, found {count}")

@@ -28,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         required=True,
         metavar="FIELD=COLUMN,…",
-        help="which column is what: visitor and occurred_at; channel, conversion, campaign_id, order_id, currency",
+        help="which column is what: visitor and occurred_at; channel, conversion or event_type, campaign_id, order_id, parent (the sale of a refund), currency",
     )
     parser.add_argument(
         "--channels",
@@ -90,6 +90,8 @@ def _print(name: str, tenant: str, report: Report) -> None:
         f"{report.conversion_count:,} conversions; {report.there_count:,} events were there already; "
         f"{report.refused_count:,} rows refused"
     )
+    if report.adjustment_count or report.waiting_count:
+        print(f"adjustments: {report.adjustment_count:,} added, {report.waiting_count:,} wait for their sale")
     if report.unmapped:
         listed = ", ".join(f"{label or '(empty)'} ({count:,})" for label, count in report.unmapped.items())
         total = sum(report.unmapped.values())

@@ -69,8 +69,13 @@ def add_adjustments(
     """
     if not adjustments:
         return Adjusted()
-    rows(connection, sql("ingest", "lock_adjustments"), {"tenant_id": tenant_id})
+    lock_adjustments(connection, tenant_id)
     return _settle(connection, tenant_id, adjustments, correlation_id)
+
+
+def lock_adjustments(connection: Connection, tenant_id: UUID) -> None:
+    """Be the only writer of adjustments and of sales with an order, until the end of this transaction."""
+    rows(connection, sql("ingest", "lock_adjustments"), {"tenant_id": tenant_id})
 
 
 def hold_back_adjustments(connection: Connection, tenant_id: UUID) -> None:

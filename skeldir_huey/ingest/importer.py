@@ -12,11 +12,13 @@ from uuid import UUID
 
 from skeldir_huey.db.engine import transaction
 from skeldir_huey.errors import InputError
+from skeldir_huey.ingest.adjustments import Adjustment, add_adjustments, lock_adjustments
 from skeldir_huey.ingest.normalise import Event, Normaliser
 from skeldir_huey.ingest.occurrences import Occurrences
 from skeldir_huey.ingest.options import REQUIRED, Options
 from skeldir_huey.ingest.readers import Row, Source
-from skeldir_huey.ingest.store import Refused, add_events, add_refused, read_channels, read_kinds
+from skeldir_huey.ingest.refusals import Refused, add_refused
+from skeldir_huey.ingest.store import add_events, read_channels, read_kinds
 from skeldir_huey.ingest.tenants import Tenant
 
 BATCH_ROWS = 2000
@@ -29,7 +31,8 @@ class Report:
 
     Args:
         row_count: rows of the file, refused ones too.
-        touch_count, conversion_count: events added by this import.
+        touch_count, conversion_count, adjustment_count: events added by this import.
+        waiting_count: adjustments that wait for their sale.
         there_count: events that were there already.
         refused_count: rows that are no events; kept_count of them are new in dead_events.
         unmapped: channel label -> rows whose touch became unknown because of it.
@@ -40,6 +43,8 @@ class Report:
     row_count: int = 0
     touch_count: int = 0
     conversion_count: int = 0
+    adjustment_count: int = 0
+    waiting_count: int = 0
     there_count: int = 0
     refused_count: int = 0
     kept_count: int = 0
@@ -80,7 +85,8 @@ def import_rows(
     """
     with transaction(tenant.id, role="app_import", read_only=True) as connection:
         kinds, channels = read_kinds(connection, tenant.id), read_channels(connection)
-    kinds.check()
+    if "event_type" not in options.columns:
+        kinds.check()
     normaliser = Normaliser(tenant, kinds, options, channels)
     report = Report(uuid.uuid4())
     with closing(Occurrences()) as occurrences:
@@ -108,26 +114,36 @@ def _write(
     batch: list[Row], source: str, tenant: Tenant, normaliser: Normaliser, occurrences: Occurrences, report: Report
 ) -> None:
     events: list[Event] = []
+    adjustments: list[Adjustment] = []
     refused: list[Refused] = []
     for row in batch:
         digest = hashlib.sha256(row.text.encode()).digest()
         digest = hashlib.sha256(digest + occurrences.number(digest).to_bytes(8, "big")).digest()
         if row.values is None:
             message = row.problem or "cannot be read"
-            refused.append(Refused(row.line, None, message, {"text": row.text}, digest))
+            refused.append(Refused(row.line, None, message, {"text": row.text}, digest, source))
             report.first_refused = report.first_refused or f"line {row.line}: {message}"
             continue
         try:
-            events += normaliser.events(row.values, digest)
+            if normaliser.is_adjustment(row.values):
+                adjustments.append(normaliser.adjustment(row.values, digest, source, row.line))
+            else:
+                events += normaliser.events(row.values, digest)
         except InputError as error:
-            refused.append(Refused(row.line, error.field, error.reason, dict(row.values), digest))
+            refused.append(Refused(row.line, error.field, error.reason, dict(row.values), digest, source))
             report.first_refused = report.first_refused or f"line {row.line}: {error}"
     with transaction(tenant.id, role="app_import") as connection:
+        if adjustments:
+            lock_adjustments(connection, tenant.id)  # before the events' own, weaker lock: no lock is made stronger
         added = add_events(connection, tenant.id, events, report.correlation_id)
-        kept = add_refused(connection, tenant.id, source, refused, report.correlation_id)
+        adjusted = add_adjustments(connection, tenant.id, adjustments, report.correlation_id)
+        kept = add_refused(connection, tenant.id, refused, report.correlation_id)
     report.row_count += len(batch)
     report.touch_count += added.touch_count
     report.conversion_count += added.conversion_count
-    report.there_count += len(events) - added.added_count
-    report.refused_count += len(refused)
-    report.kept_count += kept
+    report.adjustment_count += adjusted.added_count
+    report.waiting_count += adjusted.waiting_count
+    report.there_count += len(events) - added.added_count + adjusted.there_count
+    report.refused_count += len(refused) + adjusted.refused_count
+    report.kept_count += kept + adjusted.kept_count
+    report.first_refused = report.first_refused or adjusted.first_refused

@@ -1,4 +1,4 @@
-"""One shape for all events: a row of a file becomes a touch, or a touch and a conversion, or a reason why not."""
+"""One shape for all events: a row becomes a touch, or a touch and a conversion, or what its type says, or a refusal."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from skeldir_huey.errors import InputError
+from skeldir_huey.ingest.adjustments import Adjustment
 from skeldir_huey.ingest.options import Options
 from skeldir_huey.ingest.tenants import Tenant
 from skeldir_huey.money import MAX_CENTS, parse_amount, parse_currency
@@ -78,7 +79,7 @@ class Normaliser:
         self.unmapped: Counter[str] = Counter()
 
     def events(self, values: Mapping[str, Any], digest: bytes) -> list[Event]:
-        """Return the events of a row: a touch, and a conversion when the row is flagged.
+        """Return the events of a row: one of its type when types are mapped, else a touch, and a conversion if flagged.
 
         Args:
             values: column -> value.
@@ -90,7 +91,8 @@ class Normaliser:
         key = self._person(values)
         consented = self._tenant.identity_policy == "consented"
         occurred_at = self._instant(values)
-        is_conversion = self._is_conversion(values)
+        own_type = self._type(values)
+        is_conversion = self._is_conversion(values) if own_type is None else self._kind(own_type) == "conversion"
         cents, currency = self._money(values) if is_conversion else (None, None)
         campaign_id, order_id = self._text(values, "campaign_id"), self._text(values, "order_id")
         channel, label = self._channel(values)
@@ -113,14 +115,59 @@ class Normaliser:
 
         if label is not None:
             self.unmapped[label if label in self.unmapped or len(self.unmapped) < MAX_LABELS else OTHERS] += 1
+        if own_type is not None:
+            return [event(own_type, b"event", cents, currency, order_id if is_conversion else None)]
         # The touch first: ingest_seq keeps that order where the times are equal.
         made = [event(TOUCH, b"touch", None, None, None)]
         return [*made, event(CONVERSION, b"conversion", cents, currency, order_id)] if is_conversion else made
 
+    def is_adjustment(self, values: Mapping[str, Any]) -> bool:
+        """Return whether the row is a refund, chargeback or cancel.
+
+        Raises:
+            InputError: its type is not one of the tenant's.
+        """
+        own_type = self._type(values)
+        return own_type is not None and self._kind(own_type) == "adjustment"
+
+    def adjustment(self, values: Mapping[str, Any], digest: bytes, source: str, line: int | None) -> Adjustment:
+        """Return the adjustment of a row; the sign of its amount does not matter, it always takes money back.
+
+        Raises:
+            InputError: the field is the column that is wrong.
+        """
+        occurred_at = self._instant(values)
+        cents, currency = self._money(values, is_adjustment=True)
+        order_id, parent = self._text(values, "order_id"), self._text(values, "parent")
+        if order_id is None and parent is None:
+            columns = [self._options.columns.get(name) for name in ("order_id", "parent")]
+            named = next((column for column in columns if column), "order_id")
+            raise InputError(named, "is empty: an adjustment names its sale by order_id or parent")
+        try:
+            parent_id = UUID(parent) if parent is not None else None
+        except ValueError:
+            raise InputError(self._options.columns["parent"], f"expected the uuid of a sale, got {parent!r}") from None
+        own_type = self._type(values)
+        assert own_type is not None
+        key = hashlib.sha256(digest + b"adjustment").digest()
+        return Adjustment(source, line, order_id, parent_id, occurred_at, own_type, -cents, currency, key)
+
+    def _type(self, values: Mapping[str, Any]) -> str | None:
+        if "event_type" not in self._options.columns:
+            return None
+        own_type = self._text(values, "event_type") or ""
+        if own_type not in self._kinds.table:
+            known = ", ".join(sorted(self._kinds.table))
+            raise InputError(self._options.columns["event_type"], f"unknown type {own_type[:80]!r}; known are: {known}")
+        return own_type
+
+    def _kind(self, event_type: str) -> str:
+        return self._kinds.table[event_type][0]
+
     def _person(self, values: Mapping[str, Any]) -> UUID:
         text = self._text(values, "visitor")
         if text is None:
-            raise InputError(self._options.columns["visitor"], "is empty")
+            raise InputError(self._options.columns.get("visitor", "visitor"), "is empty")
         try:
             return UUID(text)
         except ValueError:
@@ -143,7 +190,7 @@ class Normaliser:
             raise InputError(self._options.columns["conversion"], f"expected 1 or 0, got {text[:80]!r}")
         return _FLAGS[text.lower()]
 
-    def _money(self, values: Mapping[str, Any]) -> tuple[int, str]:
+    def _money(self, values: Mapping[str, Any], is_adjustment: bool = False) -> tuple[int, str]:
         currency = self._text(values, "currency") or self._options.currency
         currency_column = self._options.columns.get("currency", "currency")
         if currency is None:
@@ -151,9 +198,14 @@ class Normaliser:
         parse_currency(currency, currency_column)
         column = self._options.revenue_column
         if column is None:
-            assert self._options.revenue_cents is not None
+            if self._options.revenue_cents is None:
+                raise InputError("--revenue", "is missing: rows with money need it")
             return self._options.revenue_cents, currency
         cents = parse_amount(_as_text(values.get(column), column) or "", currency, column)
+        if is_adjustment:
+            if cents == 0:
+                raise InputError(column, "an adjustment of nothing")
+            return abs(cents), currency
         if not 0 <= cents <= MAX_CENTS:
             raise InputError(column, f"a conversion's revenue is zero or more, got {cents} cents")
         return cents, currency

@@ -12,7 +12,9 @@ from skeldir_huey.errors import InputError
 from skeldir_huey.money import MAX_CENTS, parse_currency
 
 REQUIRED = ("visitor", "occurred_at")
-FIELDS = (*REQUIRED, "channel", "conversion", "campaign_id", "order_id", "currency")
+FIELDS = (
+    *REQUIRED, "channel", "conversion", "event_type", "campaign_id", "order_id", "parent", "currency",
+)  # fmt: skip
 CONSTANTS = ("revenue_cents", "currency")
 
 
@@ -84,8 +86,11 @@ def make_options(
     """
     _known(columns, FIELDS, "--map")
     _known(constants, CONSTANTS, "--set")
+    if "conversion" in columns and "event_type" in columns:
+        raise InputError("--map", "conversion and event_type both say what a row is: give one of the two")
     for name in REQUIRED:
-        if name not in columns:
+        # Adjustments have the journey of their sale, so a file of them needs no visitor.
+        if name not in columns and not (name == "visitor" and "event_type" in columns):
             raise InputError("--map", f"{name} is missing; say which column it is: --map {name}=COLUMN,…")
     for label, code in labels.items():
         if code not in channels:
@@ -108,8 +113,8 @@ def _check_money(
         raise InputError("--revenue", "given together with --set revenue_cents: give one of the two")
     if "conversion" in columns and not given:
         raise InputError("--revenue", "conversions need a value: --revenue COLUMN or --set revenue_cents=…,currency=…")
-    if given and "conversion" not in columns:
-        raise InputError("--map", "conversion is missing: without it no row has revenue")
+    if given and "conversion" not in columns and "event_type" not in columns:
+        raise InputError("--map", "conversion is missing (or event_type): without it no row has revenue")
     if given and currency is None and "currency" not in columns:
         raise InputError("--set", "currency is missing: --set currency=EUR, or --map currency=COLUMN")
 

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 
-@dataclass(slots=True, frozen=True)
-class Claim:
-    """One claimed row of `huey.job`. `token` fences every statement that ends or returns it."""
+class Claim(NamedTuple):
+    """One claimed row of `huey.job`. `token` fences every statement that ends or returns it.
 
-    id: int
+    The fields after `token` are the columns that `claim.sql` returns, in that order.
+    """
+
     token: UUID
+    id: int
     task_id: str
     lane: str
     priority: float
@@ -33,12 +34,11 @@ class Claim:
 
     @classmethod
     def of_row(cls, row: dict[str, Any], token: UUID) -> Claim:
-        """Make a claim from a row that `claim.sql` returned."""
-        given = {name: row[name] for name in _FROM_ROW}
-        return cls(token=token, message=bytes(row["message"]), revocable=row.get("revocable", True), **given)
+        """Make a claim from a row of `huey.job`."""
+        return cls(token, **{name: row[name] for name in _COLUMNS} | {"message": bytes(row["message"])})
 
 
-_FROM_ROW = tuple(name for name in Claim.__dataclass_fields__ if name not in ("token", "message", "revocable"))
+_COLUMNS = tuple(name for name in Claim._fields if name not in ("token", "revocable"))
 
 
 class ClaimedMessage(bytes):

@@ -192,6 +192,8 @@ class SkeldirConsumer(Consumer):
             self.huey.desk.stopping = True
             self.huey.desk.wake()
         super().stop(graceful)
+        if self._restart:
+            self.huey.close_process()  # exec follows, which no `finally` sees
 
     def run(self) -> None:
         """Run until stopped; what is still held then is given back, not lost."""

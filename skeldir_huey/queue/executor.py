@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import datetime as dt
 import functools
+import functools
 import os
 import threading
 import uuid
+import weakref
 from collections.abc import Callable, Iterable
 from typing import Any
 from uuid import UUID
@@ -42,6 +44,14 @@ log = get_log("queue.executor")
 NO_IMMEDIATE = "immediate mode is refused: jobs would be lost; use skeldir_huey.queue.testing in tests"
 
 
+def _forget_process(reference: weakref.ref[SkeldirHuey]) -> None:
+    # In a forked child: the desk is the parent's, and its lock may have been held at the fork.
+    huey = reference()
+    if huey is not None:
+        huey._process = None
+        huey._process_lock = threading.Lock()
+
+
 class SkeldirHuey(Huey):
     """Huey over PostgresStorage.
 
@@ -65,11 +75,13 @@ class SkeldirHuey(Huey):
         self.on_consumer_start: list[Callable[[SkeldirConsumer], None]] = []
         self._process: ProcessState | None = None
         self._process_lock = threading.Lock()
+        os.register_at_fork(after_in_child=functools.partial(_forget_process, weakref.ref(self)))
 
     @property
     def desk(self) -> Desk | None:
         """The desk of this process; None where no consumer runs."""
-        return self._process.desk if self._process is not None and self._process.pid == os.getpid() else None
+        process = self._process
+        return None if process is None else process.desk
 
     def get_task_wrapper_class(self) -> type[LaneTaskWrapper]:
         """Return the wrapper that knows lanes."""

@@ -60,16 +60,17 @@ class Line:
             self._database.connect(reuse_if_open=True)
         return self._database
 
-    def run(
-        self,
-        text: str,
-        parameters: dict[str, Any] | None = None,
-        *,
-        prepare: str | None = None,
-        durable: bool = True,
-        first: str = "",
-    ) -> list[dict[str, Any]]:
-        """Run one statement and return its rows.
+    def run(self, text: str, parameters: dict[str, Any] | None = None, **options: Any) -> list[dict[str, Any]]:
+        """Run one statement and return its rows by column name; see `rows` for the options."""
+        with self._lock_of_this_process():
+            cursor = self._execute(text, parameters, **options)
+            if cursor.description is None:
+                return []
+            names = [column[0] for column in cursor.description]
+            return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
+    def rows(self, text: str, parameters: dict[str, Any] | None = None, **options: Any) -> list[tuple[Any, ...]]:
+        """Run one statement and return its rows as tuples.
 
         A connection that is found broken is replaced before the statement, never after it: the statement may have
         been committed.
@@ -79,22 +80,33 @@ class Line:
             durable: False lets the commit be forgotten by a crash of the server.
             first: a statement to run before, in the same transaction.
         """
+        with self._lock_of_this_process():
+            cursor = self._execute(text, parameters, **options)
+            return [] if cursor.description is None else cursor.fetchall()
+
+    def _lock_of_this_process(self) -> Any:
         if self._pid != os.getpid():
             self._forget()
-        with self._lock:
-            database = self.database
-            try:
-                statement = self._kept(prepare, text) if prepare and self._prepared is not None else text
-                before = _AS_QUEUE + ("" if durable else _LAZY) + (f"{first};\n" if first else "")
-                cursor = database.execute_sql(before + statement, parameters or {})
-                if cursor.description is None:
-                    return []
-                names = [column[0] for column in cursor.description]
-                return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
-            except Exception:
-                if not database.is_connection_usable():
-                    database.close()
-                raise
+        return self._lock
+
+    def _execute(
+        self,
+        text: str,
+        parameters: dict[str, Any] | None,
+        *,
+        prepare: str | None = None,
+        durable: bool = True,
+        first: str = "",
+    ) -> Any:
+        database = self.database
+        try:
+            statement = self._kept(prepare, text) if prepare and self._prepared is not None else text
+            before = _AS_QUEUE + ("" if durable else _LAZY) + (f"{first};\n" if first else "")
+            return database.execute_sql(before + statement, parameters or {})
+        except Exception:
+            if not database.is_connection_usable():
+                database.close()
+            raise
 
     def _kept(self, name: str, text: str) -> str:
         assert self._prepared is not None

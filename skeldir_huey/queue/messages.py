@@ -86,7 +86,9 @@ def encode(value: Any) -> Any:
     if value is None or type(value) in _PLAIN:
         return value
     if isinstance(value, Message):
-        return _tagged("message", {name: encode(part) for name, part in zip(Message._fields, value, strict=True)})
+        # Most fields of most messages are None, as a missing one is when it is read.
+        fields = zip(Message._fields, value, strict=True)
+        return _tagged("message", {name: encode(part) for name, part in fields if part is not None})
     if isinstance(value, Error):
         return _tagged("error", encode(value.metadata))
     if value is SKIPPED:

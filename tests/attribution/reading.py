@@ -71,14 +71,16 @@ def touch_credits(model: str, touches: list[Seen], params: dict[str, Any]) -> li
             credit = [part / (a + b + c) for part in (a, *[b / (n - 2)] * (n - 2), c)]
     elif model == "time_decay":
         weight = [half_to(Fraction(touches[-1].at - touch.at, params["half_life_s"])) for touch in touches]
-        credit = [part / sum(weight) for part in weight]
+        whole = sum(weight)
+        credit = [part / whole for part in weight]
     elif model == "shapley_set":
         channels = [touch.channel for touch in touches]
         m = len(set(channels))
         credit = [Fraction(1, m) if channels.index(channel) == i else Fraction(0) for i, channel in enumerate(channels)]
     elif model == "markov_path":
         share = [Fraction(params["shares"].get(touch.channel, 0)) for touch in touches]
-        credit = [part / sum(share) for part in share] if sum(share) else [Fraction(1, n)] * n
+        total = sum(share)
+        credit = [part / total for part in share] if total else [Fraction(1, n)] * n
     else:
         raise ValueError(model)
     return credit

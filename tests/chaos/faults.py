@@ -18,6 +18,7 @@ KILL_WORKER = "kill -9 worker process"
 KILL_SCHEDULER = "kill -9 scheduler"
 KILL_CONSUMER = "kill -9 consumer"
 TERM = "SIGTERM consumer"
+HUP = "SIGHUP consumer"
 STOP = "SIGSTOP past the heartbeat"
 FAST = "Postgres fast restart"
 IMMEDIATE = "Postgres immediate restart"
@@ -26,7 +27,7 @@ KILLS = (KILL_WORKER, KILL_CONSUMER)
 RESTARTS = (FAST, IMMEDIATE)
 
 # How many of each in a budget of 75 seconds.
-DECK = {KILL_WORKER: 52, KILL_CONSUMER: 11, KILL_SCHEDULER: 5, TERM: 8, CUT: 30}
+DECK = {KILL_WORKER: 52, KILL_CONSUMER: 11, KILL_SCHEDULER: 5, TERM: 8, HUP: 3, CUT: 30}
 STOPS = 4  # at the same time, at the beginning
 RESTARTS_AT = ((0.32, FAST), (0.5, IMMEDIATE), (0.68, FAST), (0.86, IMMEDIATE))  # of the budget
 CALM_S = 3.0  # between two faults that take a whole consumer: another one lives meanwhile
@@ -75,7 +76,8 @@ class Faults:
             KILL_WORKER: self._kill_worker,
             KILL_SCHEDULER: self._kill_scheduler,
             KILL_CONSUMER: self._kill_consumer,
-            TERM: self._term,
+            TERM: lambda: self._end(TERM, signal.SIGTERM),
+            HUP: lambda: self._end(HUP, signal.SIGHUP),
             STOP: self._stop,
             FAST: lambda: self._restart(FAST, signal.SIGINT),
             IMMEDIATE: lambda: self._restart(IMMEDIATE, signal.SIGQUIT),
@@ -201,11 +203,11 @@ class Faults:
         _send(found[1].process.pid, signal.SIGKILL)  # its children notice by themselves
         return found[0]
 
-    def _term(self) -> Fault | None:
-        found = self._whole(TERM, lambda: [one for one in self._arena.consumers if "-t" in one.options])
+    def _end(self, kind: str, how: signal.Signals) -> Fault | None:
+        found = self._whole(kind, lambda: [one for one in self._arena.consumers if "-t" in one.options])
         if found is None:
             return None
-        _send(found[1].process.pid, signal.SIGTERM)
+        _send(found[1].process.pid, how)
         return found[0]
 
     def _stop(self) -> Fault | None:

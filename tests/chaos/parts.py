@@ -140,10 +140,10 @@ def points(arena: Arena, given: argparse.Namespace) -> Findings:
     for name in ("one", "two"):
         arena.start_consumer(name, "-w", "4", "-k", "process", "-c", "0.2", **settings)
     arena.wait_until_up()
-    planned = sum(crash_points.tokens_left().values())
+    planned = len(crash_points.POINTS) * given.rounds
     say(f"{len(crash_points.POINTS)} points, {planned} crashes to come")
     total = max(100, 40 * given.rounds)
-    producers = Producers(given.seed, total, 6.0 * given.rounds, arena.tenants)
+    producers = Producers(given.seed, total, 4.0 * given.rounds, arena.tenants)
     producers.start()
     limit_s = 60 + 12.0 * given.rounds
     try:

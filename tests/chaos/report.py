@@ -29,7 +29,7 @@ def print_faults(arena: Arena, done: list[Fault], verdict: Verdict) -> None:
     """Print how many faults of each kind there were, and how many met a job that had begun and did not settle."""
     sent = Counter(fault.kind for fault in done)
     say(f"{'fault':<30}{'done':>6}{'hit':>6}")
-    for kind in (F.KILL_WORKER, F.KILL_CONSUMER, F.TERM, F.STOP, F.FAST, F.IMMEDIATE):
+    for kind in (F.KILL_WORKER, F.KILL_CONSUMER, F.TERM, F.HUP, F.STOP, F.FAST, F.IMMEDIATE):
         say(f"{kind:<30}{sent[kind]:>6}{verdict.hits[kind]:>6}")
     say(f"{F.KILL_SCHEDULER:<30}{sent[F.KILL_SCHEDULER]:>6}     -")
     cuts = Counter((cut.place, cut.answered) for cut in arena.proxy.cuts)

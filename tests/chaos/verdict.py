@@ -19,7 +19,7 @@ KILL_LIMIT_S = 5.0
 FROZEN_MORE_S = 5.0  # above SKELDIR_FROZEN_AFTER_S
 
 # How long a fault can be felt: a frozen one wakes, a restart is over, and both left dead connections behind.
-LASTS_S = {F.STOP: 25.0, F.FAST: 10.0, F.IMMEDIATE: 10.0, F.TERM: 6.0}
+LASTS_S = {F.STOP: 25.0, F.FAST: 10.0, F.IMMEDIATE: 10.0, F.TERM: 6.0, F.HUP: 6.0}
 
 SETTLED = "select task_id, claimed_at from huey.job_attempt where outcome in ('done', 'errored', 'dead', 'cancelled')"
 NOT_ENDED = """

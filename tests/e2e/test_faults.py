@@ -162,3 +162,23 @@ def test_a_frozen_consumer_that_wakes_is_not_rescued_again(
     until(lambda: frozen.events("liveness_lost"), 10, frozen.log.read_text)
     assert effects(database) == 41
     assert len(other.events("consumer_rescued")) == 1
+
+
+@pytest.mark.parametrize("worker_type", ["thread", "process"])
+def test_sighup_gives_back_what_it_cannot_finish(
+    database: Database, start_consumer: StartConsumer, tenant: UUID, tmp_path: Path, worker_type: str
+) -> None:
+    """A restart is no death: the job of the consumer that begins anew comes back uncounted."""
+    consumer = start_consumer("-w", "1", "-k", worker_type, "-t", "0.2")
+    path = tmp_path / "go"
+    work.patient_effect("e", str(path), tenant_id=tenant)
+    until(lambda: Path(f"{path}.started").exists(), 10)
+    before = database.value("select max(started_at) from huey.consumer")
+    consumer.process.send_signal(signal.SIGHUP)
+    until(lambda: database.value("select max(started_at) from huey.consumer") > before, 15, consumer.log.read_text)
+    path.touch()
+    until(lambda: effects(database) == 1, 10, consumer.log.read_text)
+    until(lambda: jobs_left(database) == 0, 5)
+    history = [row for row in database.query(HISTORY) if row != ("released", 1)]
+    assert history == [("done", 1)], "no worker_lost, and the interrupted attempt is not counted"
+    assert consumer.process.poll() is None

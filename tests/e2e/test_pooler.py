@@ -62,7 +62,7 @@ def pooler(database: Database, tmp_path: Path) -> Iterator[str]:
             return False
         return True
 
-    until(answers, 10, lambda: (tmp_path / "pgbouncer.log").read_text())
+    until(answers, 10, (tmp_path / "pgbouncer.log").read_text)
     yield url
     process.terminate()
     process.wait(10)

@@ -42,7 +42,8 @@ def values(params: Mapping[str, Any]) -> dict[str, Any]:
 def by_channel(touches: Sequence[Touch], weights: Sequence[Fraction]) -> dict[str, Fraction]:
     """Return each channel's credit, in the order of the journey; channels without credit are left out."""
     credit: dict[str, Fraction] = {}
+    whole = sum(weights)
     for touch, weight in zip(touches, weights, strict=True):
         if weight > 0:
-            credit[touch.channel] = credit.get(touch.channel, Fraction(0)) + weight / sum(weights)
+            credit[touch.channel] = credit.get(touch.channel, Fraction(0)) + weight / whole
     return credit

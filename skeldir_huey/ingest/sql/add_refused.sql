@@ -4,8 +4,8 @@ with kept as (
     (tenant_id, source, line, idempotency_key, payload, error_type, error_field, error_message, correlation_id)
   select %(tenant_id)s, g.source, g.line, g.idempotency_key, g.payload, 'permanent', g.field, g.message,
          %(correlation_id)s
-    from unnest(%(source)s::text[], %(line)s::bigint[], %(idempotency_key)s::bytea[], %(payload)s::jsonb[], %(field)s::text[],
-                %(message)s::text[]) as g (source, line, idempotency_key, payload, field, message)
+    from unnest(%(source)s::text[], %(line)s::bigint[], %(idempotency_key)s::bytea[], %(payload)s::jsonb[],
+                %(field)s::text[], %(message)s::text[]) as g (source, line, idempotency_key, payload, field, message)
   on conflict (tenant_id, idempotency_key) do nothing
   returning 1
 )

@@ -1,0 +1,423 @@
+"""The queue against a model of it: random lives of jobs on a real database, and the mutants that this must find.
+
+Producers enqueue, once or again; consumers claim, finish, fail, give back, die, and finish late; time goes on, minutes
+tick. After every step the tables must say what the model says: no job lost or conjured up, each effect once, the ledger
+without a gap. For more of it: SKELDIR_MODEL_EXAMPLES=20000.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from huey import crontab
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+from sqlalchemy.engine import Connection
+
+from skeldir_huey.queue import cron, rescue
+from skeldir_huey.queue.claims import Claim, ClaimedMessage
+from skeldir_huey.queue.executor import SkeldirHuey
+from skeldir_huey.queue.jobs import Job, commit
+from skeldir_huey.queue.liveness import lock_key
+from skeldir_huey.queue.storage import statement
+from skeldir_huey.tasks.base import periodic, tenant_task, transaction
+from tests.cluster import Database
+from tests.conftest import in_ci
+from tests.factories import make_tenant
+
+Mutate = Callable[[str, str, str], None]
+
+EXAMPLES = int(os.environ.get("SKELDIR_MODEL_EXAMPLES", "300"))
+MAX_DEATHS = 3
+HOUR = dt.timedelta(hours=1)
+RETRY_DELAY = 5430  # seconds; never at a full minute, so that the model's clock cannot be in doubt
+MINUTELY = "model.minutely"
+EMPTY = "; ".join(
+    f"delete from {table}"
+    for table in (
+        *("huey.job", "huey.job_attempt", "huey.flow", "huey.flow_total", "huey.result", "huey.tick", "huey.consumer"),
+        *("worker_failed_jobs", "test_effect"),
+    )
+)
+SNAPSHOT = """
+select (select coalesce(jsonb_object_agg(task_id, jsonb_build_array(state, attempt, deaths, claim_token, claim_alone)),
+                        '{{}}') from huey.job),
+       (select coalesce(json_agg(json_build_array(task_id, outcome)), '[]') from huey.job_attempt where ended),
+       (select coalesce(json_agg(json_build_array(task_id, error_type)), '[]') from worker_failed_jobs),
+       (select coalesce(json_agg(marker), '[]') from test_effect),
+       (select coalesce(sum(abs(gap)), 0)::int from ({ledger}) l)
+"""
+
+
+class World:
+    """The real thing that the machine drives."""
+
+    def __init__(self, huey: SkeldirHuey, database: Database, tenant: UUID) -> None:
+        self.huey = huey
+        self.tenant = tenant
+        self.connection = database.connect(autocommit=True)
+        self.fault: type[BaseException] | None = None  # what the task function raises now, after its effect
+        self.child: str | None = None  # the job that it enqueued
+        self.step: Any = None
+        self.snapshot = SNAPSHOT.format(ledger=statement("ledger"))
+
+    def sql(self, text: str, parameters: Any = None) -> list[tuple[Any, ...]]:
+        with self.connection.cursor() as cursor:
+            cursor.execute(text, parameters)
+            return cursor.fetchall() if cursor.description else []
+
+
+@dataclass
+class Modelled:
+    """What the model knows of a job."""
+
+    state: str = "waiting"
+    run_at: dt.datetime | None = None
+    retries: int = 0
+    retry_delay: int = 0
+    has_child: bool = False
+    minutely: bool = False
+    attempt: int = 0
+    deaths: int = 0
+    token: UUID | None = None
+    owner: UUID | None = None
+    claim_alone: bool = False
+    counts: bool = False  # a death of its consumer now would be counted
+
+    def back(self, uncounted: bool) -> None:
+        self.state, self.token, self.owner = "waiting", None, None
+        self.attempt -= uncounted
+
+    def row(self) -> list[Any]:
+        return [self.state, self.attempt, self.deaths, str(self.token) if self.token else None, self.claim_alone]
+
+
+class QueueMachine(RuleBasedStateMachine):
+    """Three consumers. What a dead one had in its hands may still be finished, too late."""
+
+    world: World  # set by the fixture
+
+    @initialize()
+    def begin(self) -> None:
+        self.world.sql(EMPTY)
+        self.world.sql("select pg_advisory_unlock_all()")
+        self.base = dt.datetime.now(dt.UTC)
+        self.now = self.base.replace(second=0, microsecond=0) + 2 * HOUR
+        self.jobs: dict[str, Modelled] = {}  # not ended
+        self.ended: list[list[str]] = []
+        self.letters: list[list[str]] = []
+        self.effects: list[str] = []
+        self.hands: list[Claim] = []  # as executors hold them, whether they still count or not
+        self.last_minute: dt.datetime | None = None
+        self.alive = [self.new_consumer() for _ in range(3)]
+        self.dead: set[UUID] = set()
+
+    def new_consumer(self) -> UUID:
+        consumer = uuid4()
+        self.world.sql(
+            "insert into huey.consumer (id, host, pid, worker_type, worker_count, lanes, version)"
+            " select %s, 'h', 1, 'thread', 1, '{ingest}', 'v' from pg_advisory_lock(%s)",
+            (consumer, lock_key(consumer)),
+        )
+        return consumer
+
+    def held(self, claim: Claim) -> Modelled | None:
+        """Return the job of a claim that still counts."""
+        job = self.jobs.get(claim.task_id)
+        return job if job is not None and job.token == claim.token else None
+
+    def take_hand(self, which: int) -> Claim:
+        return self.hands.pop(which % len(self.hands))
+
+    def end(self, task_id: str, outcome: str, error_type: str | None = None) -> None:
+        del self.jobs[task_id]
+        self.ended.append([task_id, outcome])
+        if error_type is not None:
+            self.letters.append([task_id, error_type])
+
+    # -- producers and time -------------------------------------------------------------------------------------------
+
+    @rule(later=st.booleans(), retries=st.integers(0, 1), delay=st.sampled_from([0, RETRY_DELAY]), child=st.booleans())
+    def enqueue(self, later: bool, retries: int, delay: int, child: bool) -> None:
+        task = self.world.step.s(child, retries=retries, retry_delay=delay, tenant_id=self.world.tenant)
+        run_at = self.now + HOUR if later else None
+        task.eta = run_at.replace(tzinfo=None) if run_at else None
+        self.world.huey.enqueue(task)
+        self.jobs[task.id] = Modelled("scheduled" if later else "waiting", run_at, retries, delay, child)
+
+    @precondition(lambda self: self.jobs)
+    @rule(which=st.integers(0, 99))
+    def enqueue_the_same_again(self, which: int) -> None:
+        """As a producer does that never heard whether its commit arrived."""
+        task = self.world.step.s(False, tenant_id=self.world.tenant)
+        task.id = list(self.jobs)[which % len(self.jobs)]
+        self.world.huey.enqueue(task)
+
+    @rule(hours=st.integers(0, 1))
+    def promote(self, hours: int) -> None:
+        self.now += hours * HOUR
+        self.world.huey.storage.run(statement("promote"), {"now": self.now})
+        for job in self.jobs.values():
+            if job.state == "scheduled" and job.run_at is not None and job.run_at <= self.now:
+                job.state = "waiting"
+
+    @rule(minutes=st.integers(0, 2), consumers=st.integers(1, 2))
+    def tick(self, minutes: int, consumers: int) -> None:
+        """One or two consumers look at a minute that is new, or was seen before."""
+        self.now += dt.timedelta(minutes=minutes)
+        for _ in range(consumers):
+            cron.tick(self.world.huey, self.now)
+        found = {
+            task_id for (task_id,) in self.world.sql(f"select task_id from huey.job where task_name = '{MINUTELY}'")
+        }
+        new = found - set(self.jobs)
+        expected = 1 if self.last_minute is None or self.now > self.last_minute else 0
+        assert len(new) == expected, f"{len(new)} jobs for one minute"
+        self.last_minute = self.now
+        self.jobs |= {task_id: Modelled(minutely=True) for task_id in new}
+
+    # -- consumers ----------------------------------------------------------------------------------------------------
+
+    @rule(who=st.integers(0, 2), total=st.sampled_from([1, 1, 3]))
+    def claim(self, who: int, total: int) -> None:
+        storage = self.world.huey.storage
+        own, storage.consumer_id = storage.consumer_id, self.alive[who]
+        try:
+            claims = storage.claim(uuid4(), total, now=self.now)
+        finally:
+            storage.consumer_id = own
+        waiting = {task_id for task_id, job in self.jobs.items() if job.state == "waiting"}
+        taken = {claim.task_id for claim in claims}
+        assert len(taken) == len(claims) <= total
+        assert taken <= waiting, "claimed what does not wait"
+        assert taken or not waiting, "jobs wait, but none was claimed"
+        for claim in claims:
+            job = self.jobs[claim.task_id]
+            assert len(claims) == 1 or not job.claim_alone, "after a death a job is claimed by itself"
+            job.state, job.token, job.owner = "running", claim.token, self.alive[who]
+            job.attempt += 1
+            job.counts = len(claims) == 1
+            self.hands.append(claim)
+
+    @precondition(lambda self: self.hands)
+    @rule(which=st.integers(0, 99), fault=st.sampled_from([None, None, ValueError, KeyboardInterrupt]))
+    def finish(self, which: int, fault: type[BaseException] | None) -> None:
+        """Execute a claimed job to its end, whoever has it by now."""
+        claim = self.take_hand(which)
+        self.world.fault, self.world.child = fault, None
+        task = self.world.huey.task_of(ClaimedMessage.of(claim))
+        self.world.huey.execute(task)
+        job = self.held(claim)
+        if job is None:
+            return  # fenced: nothing of it happened
+        if fault is None:
+            self.end(claim.task_id, "done")
+            if not job.minutely:
+                self.effects.append(claim.task_id)
+            if job.has_child:
+                assert self.world.child is not None
+                self.jobs[self.world.child] = Modelled()
+        elif fault is KeyboardInterrupt:
+            job.back(uncounted=True)
+        elif job.retries:
+            job.retries -= 1
+            job.back(uncounted=False)
+            if job.retry_delay:
+                job.state, job.run_at = "scheduled", self.base + dt.timedelta(seconds=job.retry_delay)
+        else:
+            self.end(claim.task_id, "dead", "permanent")
+
+    @precondition(lambda self: self.hands)
+    @rule(which=st.lists(st.integers(0, 99), min_size=1, max_size=4))
+    def finish_together(self, which: list[int]) -> None:
+        """Settle plain successes in one statement, each fenced on its own."""
+        claims = [self.take_hand(one) for one in which if self.hands]
+        nothing = [None] * len(claims)
+        settled = self.world.huey.storage.settle_done(
+            {
+                "ids": [claim.id for claim in claims],
+                "tokens": [claim.token for claim in claims],
+                "results": nothing,
+                "run_ms": [1.0] * len(claims),
+                "workers": ["w"] * len(claims),
+                "revoke_keys": nothing,
+                "now": None,
+            }
+        )
+        expected = [claim for claim in claims if self.held(claim)]
+        assert settled == {claim.id for claim in expected}
+        for claim in expected:
+            self.end(claim.task_id, "done")
+
+    @precondition(lambda self: self.hands)
+    @rule(which=st.integers(0, 99), still_working=st.booleans())
+    def give_back(self, which: int, still_working: bool) -> None:
+        """Release a claim: nobody began it, or its process does not know of it any more, but its worker goes on."""
+        claim = self.hands[which % len(self.hands)] if still_working else self.take_hand(which)
+        job = self.held(claim)
+        assert self.world.huey.storage.release([claim]) == (job is not None)
+        if job is not None:
+            job.back(uncounted=True)
+
+    @precondition(lambda self: self.hands)
+    @rule(which=st.integers(0, 99))
+    def run_long(self, which: int) -> None:
+        """It runs for more than a second, which is recorded: a death is its own, even if it was claimed with others."""
+        claim = self.hands[which % len(self.hands)]
+        self.world.huey.storage.run(statement("mark_started"), {"ids": [claim.id], "tokens": [claim.token]})
+        if job := self.held(claim):
+            job.counts = True
+
+    @rule(who=st.integers(0, 2), seen=st.booleans())
+    def die(self, who: int, seen: bool) -> None:
+        """The consumer dies, and another one starts. What it was doing may yet be finished, by a zombie."""
+        consumer, self.alive[who] = self.alive[who], self.new_consumer()
+        self.world.sql("select pg_advisory_unlock(%s)", (lock_key(consumer),))
+        self.dead.add(consumer)
+        if seen:
+            self.sweep_now()
+
+    @rule()
+    def sweep(self) -> None:
+        self.sweep_now()
+
+    def sweep_now(self) -> None:
+        """Rescue the jobs of the dead, and of nobody else."""
+        rescue.Rescuer(self.world.huey).sweep()
+        for task_id, job in list(self.jobs.items()):
+            if job.owner not in self.dead:
+                continue
+            if job.counts and job.deaths + 1 >= MAX_DEATHS:
+                self.end(task_id, "dead", "worker_lost")
+                continue
+            job.deaths += job.counts
+            job.claim_alone = True
+            job.back(uncounted=not job.counts)
+
+    @rule()
+    def fold(self) -> None:
+        self.world.huey.storage.run(statement("fold_flow"))
+
+    @invariant()
+    def tables_say_what_the_model_says(self) -> None:
+        jobs, ended, letters, effects, gap = self.world.sql(self.world.snapshot)[0]
+        assert jobs == {task_id: job.row() for task_id, job in self.jobs.items()}
+        assert sorted(ended) == sorted(self.ended)
+        assert sorted(letters) == sorted(self.letters)
+        assert sorted(effects) == sorted(self.effects), "each effect once"
+        assert gap == 0, "the ledger has a gap"
+
+
+@pytest.fixture
+def machine(huey: SkeldirHuey, database: Database, monkeypatch: pytest.MonkeyPatch) -> Iterator[type[QueueMachine]]:
+    world = World(huey, database, make_tenant(database, "alpha"))
+
+    def step(has_child: bool, *, tenant_id: UUID, task: Any) -> None:
+        with transaction() as connection:
+            connection.exec_driver_sql("insert into test_effect values (%s, %s)", (tenant_id, task.id))
+        if has_child:
+            world.child = world.step(False, tenant_id=tenant_id).id
+        if world.fault is not None:
+            raise world.fault
+
+    def minutely() -> None:
+        if world.fault is not None:
+            raise world.fault
+
+    world.step = tenant_task(name="model.step", lane="ingest", context=True)(step)
+    tick = periodic(crontab(), name=MINUTELY, lane="ingest")(minutely)
+    others = [kind for kind in huey._registry._periodic_tasks if kind is not tick.task_class]
+    monkeypatch.setattr(huey._registry, "_periodic_tasks", [tick.task_class])
+    monkeypatch.setattr(rescue, "GRACE_S", 0.0)
+    logging.disable(logging.CRITICAL)
+    yield type("TheMachine", (QueueMachine,), {"world": world})
+    logging.disable(logging.NOTSET)
+    monkeypatch.undo()
+    huey._registry._periodic_tasks[:] = [*others, tick.task_class]
+    tick.unregister()
+    world.step.unregister()
+    world.connection.close()
+
+
+def run(machine: type[QueueMachine], *phases: Phase) -> None:
+    run_state_machine_as_test(
+        machine,
+        settings=settings(
+            max_examples=EXAMPLES,
+            stateful_step_count=40,
+            deadline=None,
+            derandomize=in_ci() or bool(phases),
+            database=None,
+            suppress_health_check=list(HealthCheck),
+            phases=phases or tuple(Phase),
+        ),
+    )
+
+
+def test_the_queue_does_what_the_model_says(machine: type[QueueMachine]) -> None:
+    run(machine)
+
+
+def found(machine: type[QueueMachine]) -> str:
+    """Run the machine on a mutant; return what it found."""
+    with pytest.raises(AssertionError) as raised:
+        run(machine, Phase.generate)
+    return str(raised.value)
+
+
+@pytest.mark.parametrize("name", ["settle_end", "settle_again"])
+def test_mutant_without_fence_is_found(machine: type[QueueMachine], mutate: Mutate, name: str) -> None:
+    mutate(name, "and j.claim_token = %(token)s", "and %(token)s is not null")
+    assert found(machine)
+
+
+def test_mutant_without_fence_in_the_batch_is_found(machine: type[QueueMachine], mutate: Mutate) -> None:
+    mutate("settle_done", "j.id = o.id and j.claim_token = o.token", "j.id = o.id")
+    assert found(machine)
+
+
+def test_mutant_acknowledged_in_another_transaction_is_found(
+    machine: type[QueueMachine], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = Job.transaction
+
+    @contextmanager
+    def commits_at_once(self: Job, commit_now: bool = False) -> Iterator[Connection]:
+        with real(self, commit_now) as connection:
+            yield connection
+        commit(connection)
+        connection.begin()
+
+    monkeypatch.setattr(Job, "transaction", commits_at_once)
+    assert "each effect once" in found(machine)
+
+
+def test_mutant_without_tick_key_and_row_is_found(machine: type[QueueMachine], monkeypatch: pytest.MonkeyPatch) -> None:
+    def as_stock_huey_does(huey: SkeldirHuey, task: Any, name: str, now: dt.datetime) -> int:
+        huey.enqueue(type(task)())
+        return 1
+
+    monkeypatch.setattr(cron, "_tick_one", as_stock_huey_does)
+    assert "jobs for one minute" in found(machine)
+
+
+def test_mutant_lease_by_time_is_found(machine: type[QueueMachine], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A lease that runs out while its holder works: here at the first sweep."""
+    monkeypatch.setattr(rescue.Rescuer, "_lock_free_long_enough", lambda self, consumer_id: True)
+    assert found(machine)
