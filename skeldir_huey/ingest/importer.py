@@ -59,9 +59,10 @@ def open_source(path: Path, options: Options, form: str | None = None) -> Source
         InputError: the file or an option is wrong.
     """
     source = Source(path, form)
+    # The first JSON object need not have what only some rows have; an adjustment has no visitor of its own.
+    needed = {"occurred_at"} if "event_type" in options.columns else set(REQUIRED)
     for option, column in options.used_columns.items():
-        # The first JSON object need not have what only some rows have.
-        if column not in source.columns and (source.form == "csv" or option.removeprefix("--map ") in REQUIRED):
+        if column not in source.columns and (source.form == "csv" or option.removeprefix("--map ") in needed):
             with source:
                 raise InputError(option, f"no column {column!r} in {path.name}; it has: {', '.join(source.columns)}")
     return source

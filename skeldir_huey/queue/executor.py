@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import functools
-import functools
 import os
 import threading
 import uuid
@@ -29,7 +28,7 @@ from skeldir_huey.queue.jobs import Child, Job, current_job
 from skeldir_huey.queue.locks import OwnedLock, WindowLimit
 from skeldir_huey.queue.messages import JsonSerializer, check_size
 from skeldir_huey.queue.outcomes import Outcome
-from skeldir_huey.queue.process import ProcessState
+from skeldir_huey.queue.process import ProcessState, forget_process
 from skeldir_huey.queue.registry import LaneTaskWrapper, NamedRegistry
 from skeldir_huey.queue.rows import row_of
 from skeldir_huey.queue.settle import settle
@@ -42,14 +41,6 @@ log = get_log("queue.executor")
 
 
 NO_IMMEDIATE = "immediate mode is refused: jobs would be lost; use skeldir_huey.queue.testing in tests"
-
-
-def _forget_process(reference: weakref.ref[SkeldirHuey]) -> None:
-    # In a forked child: the desk is the parent's, and its lock may have been held at the fork.
-    huey = reference()
-    if huey is not None:
-        huey._process = None
-        huey._process_lock = threading.Lock()
 
 
 class SkeldirHuey(Huey):
@@ -75,7 +66,7 @@ class SkeldirHuey(Huey):
         self.on_consumer_start: list[Callable[[SkeldirConsumer], None]] = []
         self._process: ProcessState | None = None
         self._process_lock = threading.Lock()
-        os.register_at_fork(after_in_child=functools.partial(_forget_process, weakref.ref(self)))
+        os.register_at_fork(after_in_child=functools.partial(forget_process, weakref.ref(self)))
 
     @property
     def desk(self) -> Desk | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import weakref
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
@@ -71,3 +72,11 @@ def name_sessions(application_name: str) -> None:
             connect_args={"application_name": application_name, "connect_timeout": 5},
         ),
     )
+
+
+def forget_process(reference: weakref.ref[SkeldirHuey]) -> None:
+    """In a forked child: forget the parent's desk, and a lock that may have been held at the fork."""
+    huey = reference()
+    if huey is not None:
+        huey._process = None
+        huey._process_lock = threading.Lock()

@@ -42,4 +42,4 @@ def test_view_that_is_being_refreshed_is_skipped_and_said(
         refresh_all()
         run_all()
     said = [record.getMessage() for record in caplog.records if record.getMessage().startswith("view_refresh")]
-    assert said == ["view_refresh_skipped", "view_refreshed"]
+    assert said == ["view_refresh_skipped"] + ["view_refreshed"] * (len(VIEWS) - 1)
