@@ -100,6 +100,18 @@ def form_tenant() -> UUID | None:
     return None if value == "none" else parse_uuid(value, "tenant")
 
 
+def form_choice(name: str, allowed: Collection[str], default: str) -> str:
+    """Return one of the allowed values of a form.
+
+    Raises:
+        InputError: it is none of them.
+    """
+    value = request.form.get(name, default)
+    if value not in allowed:
+        raise InputError(name, f"expected one of {', '.join(sorted(filter(None, allowed)))}")
+    return value
+
+
 def form_reason() -> str:
     """Return the reason of a form.
 

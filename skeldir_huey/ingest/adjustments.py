@@ -83,9 +83,7 @@ def hold_back_adjustments(connection: Connection, tenant_id: UUID) -> None:
     rows(connection, sql("ingest", "share_adjustments"), {"tenant_id": tenant_id})
 
 
-def take_waiting(
-    connection: Connection, tenant_id: UUID, order_ids: Iterable[str], correlation_id: UUID
-) -> Adjusted:
+def take_waiting(connection: Connection, tenant_id: UUID, order_ids: Iterable[str], correlation_id: UUID) -> Adjusted:
     """Add the adjustments that wait for sales of these orders, which were added just now."""
     values = {"tenant_id": tenant_id, "order_ids": sorted(set(order_ids))}
     found = rows(connection, sql("ingest", "take_waiting"), values)
@@ -165,7 +163,8 @@ def _check(each: Adjustment, sale: _Sale) -> None:
     left = sale.revenue_cents - sale.adjusted_cents
     if -each.revenue_cents > left:
         raise InputError(
-            "revenue", f"{-each.revenue_cents} {each.currency} (smallest unit) is above what is left of the sale, {left}"
+            "revenue",
+            f"{-each.revenue_cents} {each.currency} (smallest unit) is above what is left of the sale, {left}",
         )
 
 

@@ -29,9 +29,7 @@ def add_payments(
     keys = {"tenant_id": tenant_id, "keys": [payment.idempotency_key for payment in payments]}
     there = {bytes(row["idempotency_key"]) for row in rows(connection, sql("ledger", "known_payments"), keys)}
     asked = {"tenant_id": tenant_id, "transaction_ids": sorted({payment.transaction_id for payment in payments})}
-    balances = {
-        row.pop("transaction_id"): Balance(**row) for row in rows(connection, sql("ledger", "balances"), asked)
-    }
+    balances = {row.pop("transaction_id"): Balance(**row) for row in rows(connection, sql("ledger", "balances"), asked)}
     accepted: list[Payment] = []
     refused: list[tuple[Payment, InputError]] = []
     for payment in payments:

@@ -22,6 +22,7 @@ from skeldir_huey.log import get_log, install
 from skeldir_huey.queue import control, cron
 from skeldir_huey.queue.claims import ClaimedMessage
 from skeldir_huey.queue.lanes import check_lanes
+from skeldir_huey.queue.process import name_sessions
 from skeldir_huey.queue.rescue import Rescuer
 from skeldir_huey.queue.storage import statement
 
@@ -121,6 +122,7 @@ class DrainingProcesses(ProcessEnvironment):
     def init_child(self, process: Any) -> None:
         super().init_child(process)
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        name_sessions(process.huey.storage.application_name)
         watch = threading.Thread(target=_exit_with_parent, args=(process.huey,), name="skeldir-parent", daemon=True)
         watch.start()
 
@@ -182,6 +184,8 @@ class SkeldirConsumer(Consumer):
     def start(self) -> None:
         engines.dispose()
         self.huey.storage.new_identity()
+        # Before any thread opens one: a session without the consumer's name is one that a rescue cannot end.
+        name_sessions(self.huey.storage.application_name)
         for hook in self.huey.on_consumer_start:
             hook(self)
         super().start()

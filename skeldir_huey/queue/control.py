@@ -45,6 +45,15 @@ def resume(connection: Connection, lane: str, *, task_name: str | None = None, t
     _run(connection, "resume", lane, task_name, tenant_id, {})
 
 
+def apply_task_rule(connection: Connection, lane: str, task_name: str) -> None:
+    """Hold the waiting jobs of a task, or let them go, as its rule says now.
+
+    A pause marks only the jobs that its role may write: console_global those without tenant. Who pauses a task for all
+    tenants calls this as console_tenant for each of them, in the same transaction.
+    """
+    rows(connection, statement("apply_task_rule"), {"lane": check_lane(lane), "task_name": task_name})
+
+
 def _run(
     connection: Connection, verb: str, lane: str, task_name: str | None, tenant_id: UUID | None, values: dict[str, Any]
 ) -> None:

@@ -39,7 +39,7 @@ class ProcessState:
         storage = huey.storage
         if is_child:
             storage.new_identity()
-        name_sessions(storage.application_name)
+            name_sessions(storage.application_name)
         self.desk = Desk(storage, huey.announce)
         self.desk.may_claim = False  # until the lock is held
         self.liveness = Liveness(storage, self.desk, description)

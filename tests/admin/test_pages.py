@@ -32,7 +32,7 @@ def tile(text: str, name: str) -> str:
 
 def cells(text: str, heading: str) -> list[str]:
     """Return the texts of the table row with this heading."""
-    row = re.search(rf"<th scope=\"row\"[^>]*>{heading}\b.*?</tr>", text, re.S)
+    row = re.search(rf"<th scope=\"row\"[^>]*>(?:<a [^>]*>)?{heading}\b.*?</tr>", text, re.S)
     assert row, heading
     return [re.sub(r"<[^>]+>", "", cell).strip() for cell in re.findall(r"<td[^>]*>(.*?)</td>", row[0], re.S)]
 

@@ -15,7 +15,16 @@ from tests.admin.world import World, act, sign_in, token_of
 
 Client = Callable[[str | None], FlaskClient]
 
-TABLES = ("worker_failed_jobs", "huey.job", "console_audit", "attribution_recompute_jobs", "attribution_allocations")
+TABLES = (
+    "worker_failed_jobs",
+    "huey.job",
+    "huey.lane",
+    "huey.task_rule",
+    "huey.tenant_rule",
+    "console_audit",
+    "attribution_recompute_jobs",
+    "attribution_allocations",
+)
 
 
 def rules(app: Flask, method: str) -> list[str]:
@@ -24,7 +33,8 @@ def rules(app: Flask, method: str) -> list[str]:
     for rule in app.url_map.iter_rules():
         if method in (rule.methods or ()) and rule.arguments - {"filename"}:
             assert len(rule.arguments - {"verb_name"}) == 1, rule
-            verbs = ("replay", "abandon", "reopen") if "verb_name" in rule.arguments else ("",)
+            of_place = ("pause", "resume") if "lane" in rule.arguments else ("replay", "abandon", "reopen")
+            verbs = of_place if "verb_name" in rule.arguments else ("",)
             for verb in verbs:
                 path = str(rule).replace("<verb_name>", verb)
                 found.append(path[: path.index("<")] + "{}" + path[path.index(">") + 1 :])
@@ -81,10 +91,26 @@ def test_every_post_with_every_foreign_id_writes_nothing(world: World, app: Flas
     assert fingerprints(world) == before
 
 
+def test_a_lane_is_not_steered_from_behind_the_wall(world: World, client_of: Client) -> None:
+    client = client_of(world.operator_a)
+    token = token_of(client, "/admin/account/")
+    before = fingerprints(world)
+    for verb in ("pause", "resume"):
+        for form_tenant in (world.a.tenant_id, world.b.tenant_id, "none", world.a.letter, uuid4()):
+            for tenant in (world.a.tenant_id, world.b.tenant_id, uuid4(), ""):
+                for task in ("skeldir.housekeeping.ping", ""):
+                    if not task and form_tenant == tenant == world.a.tenant_id:
+                        continue  # the one that is allowed
+                    data = {"tenant": str(form_tenant), "reason": "let me in", "csrf_token": token}
+                    path = f"/admin/queues/attribution/{verb}?tenant={tenant}&task={task}"
+                    assert client.post(path, data=data).status_code in (400, 404), (path, form_tenant)
+    assert fingerprints(world) == before
+
+
 def test_lists_of_one_tenant_show_that_tenant_only(world: World, client_of: Client) -> None:
     client = client_of(world.operator_a)
     foreign = [str(world.b.tenant_id), "Bolt", *(str(row_id) for row_id in ids(world)[1:-1])]
-    for path in ("/admin/", "/admin/dead/?status=any", "/admin/runs/", "/admin/allocations/", "/admin/audit/"):
+    for path in ("/admin/", "/admin/queues/attribution/", "/admin/dead/?status=any", "/admin/runs/", "/admin/allocations/", "/admin/audit/"):
         text = client.get(path, follow_redirects=True).get_data(as_text=True)
         assert str(world.a.tenant_id) in text, path
         for secret in foreign:

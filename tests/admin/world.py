@@ -149,6 +149,15 @@ def allocate(database: Database, tenant_id: UUID, event_id: UUID, run_id: UUID, 
     )
 
 
+def add_flow(database: Database, tenant_id: UUID | None, lane: str, *kinds: str) -> None:
+    """Count one job in the ledger, once per kind, as the queue does in the statement that adds or ends it."""
+    for kind in kinds:
+        database.query(
+            "insert into huey.flow (lane, tenant_id, kind, job_count) values (%s, %s, %s, 1)",
+            (lane, tenant_id and str(tenant_id), kind),
+        )
+
+
 def add_attempt(
     database: Database,
     tenant_id: UUID | None,
@@ -162,6 +171,8 @@ def add_attempt(
 ) -> str:
     """Insert one attempt and return its job's id."""
     task_id = task_id or str(uuid4())
+    if outcome in ("done", "dead", "cancelled"):
+        add_flow(database, tenant_id, lane, "enqueued", outcome)
     database.query(
         "insert into huey.job_attempt (task_id, task_name, lane, tenant_id, attempt, outcome, ended, worker,"
         " enqueued_at, claimed_at, ended_at, wait_ms, run_ms, error_class, error_message) values (%s,"
@@ -185,6 +196,7 @@ def add_attempt(
 def add_job(database: Database, tenant_id: UUID | None, state: str, *, lane: str = "attribution") -> str:
     """Insert a job that has not ended and return its id."""
     task_id = str(uuid4())
+    add_flow(database, tenant_id, lane, "enqueued")
     database.query(
         "insert into huey.job (task_id, lane, task_name, tenant_id, message, state, run_at, claim_token, claimed_at)"
         " values (%s, %s, 'skeldir.housekeeping.ping', %s, '{}', %s, now() + %s::interval, %s, %s)",
@@ -227,3 +239,12 @@ def act(
     """Send the form of a verb."""
     data = {"reason": reason, "tenant": str(tenant or "none"), "csrf_token": token_of(client, page + query)}
     return client.post(f"/admin/dead/{letter}/{verb}{query}", data=data)
+
+
+def steer(
+    client: FlaskClient, lane: str, verb: str, tenant: UUID | None, *, query: str = "", **fields: str
+) -> TestResponse:
+    """Send the form that pauses or resumes a lane, a task (in `query`) or a tenant."""
+    data = {"reason": "tests say so", "tenant": str(tenant or "none")} | fields
+    data["csrf_token"] = token_of(client, "/admin/account/" + (query if "tenant=" in query else ""))
+    return client.post(f"/admin/queues/{lane}/{verb}{query}", data=data)

@@ -6,7 +6,7 @@ import random
 from collections import Counter
 from decimal import Decimal
 from fractions import Fraction
-from itertools import combinations
+from itertools import combinations, pairwise
 from math import factorial
 
 import numpy as np
@@ -43,7 +43,7 @@ def transitions(paths: list[PathCount], order: int) -> dict[object, Counter[obje
         for end, count in (("CONV", path.conversion_count), ("NULL", path.null_count)):
             if count:
                 walk = ["START", *grams, end]
-                for here, there in zip(walk, walk[1:], strict=False):
+                for here, there in pairwise(walk):
                     table.setdefault(here, Counter())[there] += count
     return table
 

@@ -46,6 +46,8 @@ class Consumer:
 
     def start(self) -> None:
         self.starts += 1
+        self.restarts = 0  # by itself, in the same process
+        self._seen_up: float | None = None
         self.log = self._logs / f"{self.name}-{self.starts}.log"
         with self.log.open("wb") as stream:
             self.process = subprocess.Popen(
@@ -59,8 +61,25 @@ class Consumer:
 
     @property
     def is_up(self) -> bool:
-        """Say whether it runs and has said that it started."""
-        return self.process.poll() is None and b'"consumer_started"' in self.log.read_bytes()
+        """Say whether it runs and has said that it started, after a SIGHUP once more."""
+        said = self.log.read_bytes().count(b'"consumer_started"')
+        return self.process.poll() is None and said > self.restarts
+
+    def up_s(self) -> float:
+        """Return for how many seconds it has been up, as far as was seen; 0 when it is not."""
+        return time.monotonic() - self._seen_up if self._seen_up is not None and self.is_up else 0.0
+
+    def look(self) -> None:
+        """Start it again if it has ended; note when it came up."""
+        if self.wanted and self.process.poll() is not None:
+            self.start()
+        if self._seen_up is None and self.is_up:
+            self._seen_up = time.monotonic()
+
+    def restarting(self) -> None:
+        """Note that it was told to restart itself."""
+        self.restarts += 1
+        self._seen_up = None
 
     def pids(self) -> list[int]:
         """Return its process and its children."""
@@ -148,8 +167,7 @@ class Arena:
     def _keep_running(self) -> None:
         while not self._closing.wait(0.1):
             for consumer in list(self.consumers):
-                if consumer.wanted and consumer.process.poll() is not None:
-                    consumer.start()
+                consumer.look()
 
     def close(self) -> None:
         self._closing.set()

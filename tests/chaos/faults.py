@@ -27,10 +27,11 @@ KILLS = (KILL_WORKER, KILL_CONSUMER)
 RESTARTS = (FAST, IMMEDIATE)
 
 # How many of each in a budget of 75 seconds.
-DECK = {KILL_WORKER: 52, KILL_CONSUMER: 11, KILL_SCHEDULER: 5, TERM: 8, HUP: 3, CUT: 30}
+DECK = {KILL_WORKER: 58, KILL_CONSUMER: 11, KILL_SCHEDULER: 5, TERM: 8, HUP: 3, CUT: 30}
 STOPS = 4  # at the same time, at the beginning
 RESTARTS_AT = ((0.32, FAST), (0.5, IMMEDIATE), (0.68, FAST), (0.86, IMMEDIATE))  # of the budget
-CALM_S = 3.0  # between two faults that take a whole consumer: another one lives meanwhile
+CALM_S = 5.0  # between two faults that take somebody who rescues: another one lives meanwhile
+UP_S = 2.5  # how long that one has been there: it has seen everybody's locks
 _VICTIM_WITHIN_S = 1.0
 
 RUNNING = """
@@ -151,13 +152,12 @@ class Faults:
         ids = self._arena.query("select id from huey.consumer where pid = any(%s)", (list(pids),))
         return Fault(kind, running[0].now, [(row.task_id, row.claimed_at) for row in mine], {one for (one,) in ids})
 
-    def _calm(self) -> bool:
-        """Say whether a whole consumer may go: all are up, another one is not frozen, and none went just before."""
+    def _may_go(self, consumer: Consumer) -> bool:
+        """Say whether a consumer or its scheduler may go: another one lives, and will for a while."""
         frozen = {pid for _, pid in self._frozen}
-        consumers = self._arena.consumers
-        living = [one for one in consumers if one.process.pid not in frozen]
+        others = [one for one in self._arena.consumers if one is not consumer and one.process.pid not in frozen]
         calm = time.monotonic() - self._last_calm > CALM_S
-        return calm and len(living) >= 2 and all(one.is_up for one in consumers)
+        return calm and any(one.up_s() > UP_S for one in others)
 
     def _of(self, is_process: bool) -> list[Consumer]:
         return [one for one in self._arena.consumers if one.is_process == is_process and one.is_up]
@@ -175,8 +175,9 @@ class Faults:
 
     def _kill_scheduler(self) -> Fault | None:
         workers = {pid for (pid,) in self._arena.query("select pid from huey.consumer")}
-        for consumer in self._of(is_process=True):
+        for consumer in filter(self._may_go, self._of(is_process=True)):
             for pid in set(consumer.pids()[1:]) - workers:
+                self._last_calm = time.monotonic()
                 _send(pid, signal.SIGKILL)
                 ((now,),) = self._arena.query("select clock_timestamp()")
                 return Fault(KILL_SCHEDULER, now)
@@ -185,8 +186,9 @@ class Faults:
     def _whole(self, kind: str, consumers: Callable[[], list[Consumer]]) -> tuple[Fault, Consumer] | None:
         # The kernel wakes the frozen children of a parent that dies, which would spoil their case.
         frozen = {pid for _, pid in self._frozen}
-        owner = {pid: one for one in consumers() for pid in one.pids() if not frozen & set(one.pids())}
-        if not self._calm():
+        fit = [one for one in consumers() if one.is_up and self._may_go(one) and not frozen & set(one.pids())]
+        owner = {pid: one for one in fit for pid in one.pids()}
+        if not owner:
             return None
         found = self._find(lambda row: row.pid in owner)
         if found is None:
@@ -207,17 +209,19 @@ class Faults:
         found = self._whole(kind, lambda: [one for one in self._arena.consumers if "-t" in one.options])
         if found is None:
             return None
+        if how == signal.SIGHUP:
+            found[1].restarting()
         _send(found[1].process.pid, how)
         return found[0]
 
     def _stop(self) -> Fault | None:
         """Freeze a worker process, or for the first time a whole consumer, in the middle of a job."""
         whole = not self._frozen
-        for _ in range(5):
+        for _ in range(10):
             pids = {pid for one in self._of(is_process=not whole) for pid in one.pids()}
             found = self._find(lambda row, pids=pids: row.pid in pids)  # type: ignore[misc]
             if found is None:
-                return None
+                continue
             victim, running = found
             _send(victim.pid, signal.SIGSTOP)
             if any(row.task_id == victim.task_id and row.claimed_at == victim.claimed_at for row in self._running()):

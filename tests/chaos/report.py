@@ -50,5 +50,5 @@ def print_times(verdict: Verdict) -> None:
     say(f"runs again after SIGSTOP         {times(verdict.after_stop_s)}")
     say(f"the same beside a restart        {times(verdict.beside_restart_s)}")
     say(f"interrupted without a fault of their consumer: {len(verdict.unexplained)}")
-    for line in verdict.unexplained[:10]:
+    for line in (*verdict.unexplained[:10], *verdict.slow):
         say(f"  {line}")

@@ -55,6 +55,7 @@ class Verdict:
     gap: int = 0
     hits: Counter[str] = field(default_factory=Counter)
     hit_claims: int = 0
+    slow: list[str] = field(default_factory=list)
     after_kill_s: list[float] = field(default_factory=list)
     after_stop_s: list[float] = field(default_factory=list)
     beside_restart_s: list[float] = field(default_factory=list)
@@ -176,6 +177,8 @@ def _recovery(facts: Facts, done: list[Fault], verdict: Verdict) -> None:
             if again is None:
                 continue  # it never ran again: counted as lost
             took = again - began
+            if fault.kind != F.STOP and took > KILL_LIMIT_S:
+                verdict.slow.append(f"{fault.kind} at {fault.at:%H:%M:%S.%f}: {task_id} ran again after {took:.1f} s")
             if any(began - 2 < restart < again for restart in restarts):
                 verdict.beside_restart_s.append(took)
             else:

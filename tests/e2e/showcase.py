@@ -50,6 +50,32 @@ from (
   from (select now() - interval '24 hours' * random() as at from generate_series(1, 9000)) moments) rows
 """
 
+FLOWS = """
+insert into huey.flow_total (lane, tenant_id, kind, job_count)
+select lane, tenant_id, kind, sum(job_count) from (
+  select lane, tenant_id, outcome as kind, 1 as job_count from huey.job_attempt where ended and worker = 'host:7:1'
+  union all
+  select lane, tenant_id, 'enqueued', 1 from huey.job_attempt where ended and worker = 'host:7:1') ends
+group by lane, tenant_id, kind
+"""
+
+# Two hundred jobs that wait, most of one tenant, and one task that is paused.
+WAITING = """
+with added as (
+  insert into huey.job (task_id, lane, task_name, tenant_id, message, state, run_at, rank, held)
+  select gen_random_uuid()::text, 'attribution', task, tenant, '{}', 'waiting', now() - i * interval '2 seconds', i,
+    task like '%%rebuild'
+  from (select i, case when i %% 5 = 0 then %(b)s else %(a)s end::uuid as tenant,
+          (array['skeldir.attribution.recompute_window', 'skeldir.attribution.rebuild'])[1 + (i %% 9) / 8] as task
+          from generate_series(1, 200) i) rows
+  returning lane, tenant_id)
+insert into huey.flow (lane, tenant_id, kind, job_count)
+select lane, tenant_id, 'enqueued', count(*) from added group by lane, tenant_id;
+insert into huey.task_rule (lane, task_name, paused_at, paused_by, pause_reason, resume_at) values
+  ('attribution', 'skeldir.attribution.rebuild', now() - interval '4 minutes', 'dana@example.com',
+   'wrong model version was published', now() + interval '56 minutes')
+"""
+
 LETTERS = """
 insert into worker_failed_jobs (tenant_id, task_id, task_name, queue, worker, task_kwargs, error_type, exception_class,
   error_message, traceback, fingerprint, retry_count, status, resolved_at, correlation_id, failed_at, message)
@@ -124,7 +150,7 @@ def make_busy_world(database: Database) -> World:
         "y": str(uuid4()),
     }
     database.query("select setseed(0.42)")
-    for statement in (ATTEMPTS, LETTERS, RUNS, SALES, CONSUMERS):
+    for statement in (ATTEMPTS, FLOWS, WAITING, LETTERS, RUNS, SALES, CONSUMERS):
         database.query(statement, parameters)
     database.query(
         "update huey.lane set paused_at = now() - interval '26 minutes', paused_by = 'dana@example.com',"
@@ -182,6 +208,11 @@ def paths(world: World) -> dict[str, str]:
     return {
         "overview": "/admin/",
         "overview-tenant": f"/admin/{scope}&range=6h",
+        "queues": "/admin/queues/",
+        "queue": "/admin/queues/attribution/",
+        "queue-tenant": f"/admin/queues/attribution/{scope}",
+        "queue-paused": "/admin/queues/maintenance/",
+        "queue-confirm": f"/admin/queues/attribution/pause{scope}",
         "dead": "/admin/dead/",
         "dead-empty": "/admin/dead/?status=abandoned&queue=llm",
         "letter": f"/admin/dead/{world.a.letter}/",

@@ -195,3 +195,19 @@ def test_a_job_whose_session_is_cut_runs_again(database: Database, start_consume
     until(lambda: jobs_left(database) == 0, 5)
     assert effects(database) == 1
     assert database.value("select count(*) from worker_failed_jobs") == 0
+
+
+@pytest.mark.parametrize("worker_type", ["thread", "process"])
+def test_every_session_of_a_consumer_carries_its_name(
+    database: Database, start_consumer: StartConsumer, tenant: UUID, worker_type: str
+) -> None:
+    """A rescue ends the sessions of a dead consumer by their name: one without it could hold its locks for ever."""
+    start_consumer("-w", "1", "-k", worker_type)
+    work.effect("e", tenant_id=tenant)
+    until(lambda: effects(database) == 1, 10)
+    names = database.query(
+        "select distinct application_name from pg_stat_activity"
+        " where usename = 'app_user' and datname = current_database() and client_port is not null"
+    )
+    work.huey.storage.close()
+    assert all(name.startswith("skeldir:") for (name,) in names), names

@@ -39,7 +39,9 @@ def run_import(folder: Path, *records: dict[str, Any]) -> int:
 
 def net(database: Database) -> dict[str, int]:
     return dict(
-        database.query("select channel_code, sum(allocated_revenue_cents)::bigint from attribution_allocations group by 1")
+        database.query(
+            "select channel_code, sum(allocated_revenue_cents)::bigint from attribution_allocations group by 1"
+        )
     )
 
 
@@ -104,7 +106,9 @@ def test_cumulative_split_on_many_sales(database: Database, tenant: UUID, tmp_pa
 def test_refund_before_its_sale_waits_for_it(
     database: Database, tenant: UUID, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run_import(tmp_path, REFUND | {"amount": "40.00"}, REFUND | {"amount": "70.00", "at": "2025-06-21T10:00Z"}) == 0
+    assert (
+        run_import(tmp_path, REFUND | {"amount": "40.00"}, REFUND | {"amount": "70.00", "at": "2025-06-21T10:00Z"}) == 0
+    )
     assert "adjustments: 0 added, 2 wait for their sale" in capsys.readouterr().out
     assert run_import(tmp_path, REFUND | {"amount": "40.00"}) == 0
     assert database.value("select count(*) from waiting_adjustments") == 2, "the same file again adds nothing"

@@ -153,36 +153,41 @@ class QueueMachine(RuleBasedStateMachine):
 
     # -- producers and time -------------------------------------------------------------------------------------------
 
-    @rule(later=st.booleans(), retries=st.integers(0, 1), delay=st.sampled_from([0, RETRY_DELAY]), child=st.booleans())
-    def enqueue(self, later: bool, retries: int, delay: int, child: bool) -> None:
-        task = self.world.step.s(child, retries=retries, retry_delay=delay, tenant_id=self.world.tenant)
-        run_at = self.now + HOUR if later else None
-        task.eta = run_at.replace(tzinfo=None) if run_at else None
-        self.world.huey.enqueue(task)
-        self.jobs[task.id] = Modelled("scheduled" if later else "waiting", run_at, retries, delay, child)
+    @rule(
+        count=st.integers(1, 3),
+        later=st.sampled_from([False, False, True]),
+        retries=st.integers(0, 1),
+        delay=st.sampled_from([0, RETRY_DELAY]),
+        child=st.booleans(),
+        again=st.booleans(),
+    )
+    def enqueue(self, count: int, later: bool, retries: int, delay: int, child: bool, again: bool) -> None:
+        for _ in range(count):
+            task = self.world.step.s(child, retries=retries, retry_delay=delay, tenant_id=self.world.tenant)
+            run_at = self.now + HOUR if later else None
+            task.eta = run_at.replace(tzinfo=None) if run_at else None
+            self.world.huey.enqueue(task)
+            self.jobs[task.id] = Modelled("scheduled" if later else "waiting", run_at, retries, delay, child)
+        if again:  # by a producer that never heard whether its commit arrived
+            task = self.world.step.s(False, tenant_id=self.world.tenant)
+            task.id = next(iter(self.jobs))
+            self.world.huey.enqueue(task)
 
-    @precondition(lambda self: self.jobs)
-    @rule(which=st.integers(0, 99))
-    def enqueue_the_same_again(self, which: int) -> None:
-        """As a producer does that never heard whether its commit arrived."""
-        task = self.world.step.s(False, tenant_id=self.world.tenant)
-        task.id = list(self.jobs)[which % len(self.jobs)]
-        self.world.huey.enqueue(task)
-
-    @rule(hours=st.integers(0, 1))
-    def promote(self, hours: int) -> None:
-        self.now += hours * HOUR
+    @rule(hours=st.integers(0, 1), minutes=st.integers(0, 1), consumers=st.integers(0, 2))
+    def wait(self, hours: int, minutes: int, consumers: int) -> None:
+        """Promote what has become due; one or two consumers look at a minute that is new, or was seen before."""
+        self.now += hours * HOUR + dt.timedelta(minutes=minutes)
         self.world.huey.storage.run(statement("promote"), {"now": self.now})
         for job in self.jobs.values():
             if job.state == "scheduled" and job.run_at is not None and job.run_at <= self.now:
                 job.state = "waiting"
-
-    @rule(minutes=st.integers(0, 2), consumers=st.integers(1, 2))
-    def tick(self, minutes: int, consumers: int) -> None:
-        """One or two consumers look at a minute that is new, or was seen before."""
-        self.now += dt.timedelta(minutes=minutes)
         for _ in range(consumers):
             cron.tick(self.world.huey, self.now)
+        if consumers:
+            self.expect_tick()
+        self.world.huey.storage.run(statement("fold_flow"))
+
+    def expect_tick(self) -> None:
         found = {
             task_id for (task_id,) in self.world.sql(f"select task_id from huey.job where task_name = '{MINUTELY}'")
         }
@@ -194,6 +199,7 @@ class QueueMachine(RuleBasedStateMachine):
 
     # -- consumers ----------------------------------------------------------------------------------------------------
 
+    @precondition(lambda self: self.jobs)
     @rule(who=st.integers(0, 2), total=st.sampled_from([1, 1, 3]))
     def claim(self, who: int, total: int) -> None:
         storage = self.world.huey.storage
@@ -216,24 +222,27 @@ class QueueMachine(RuleBasedStateMachine):
             self.hands.append(claim)
 
     @precondition(lambda self: self.hands)
-    @rule(which=st.integers(0, 99), fault=st.sampled_from([None, None, ValueError, KeyboardInterrupt]))
-    def finish(self, which: int, fault: type[BaseException] | None) -> None:
+    @rule(which=st.integers(0, 99))
+    def succeed(self, which: int) -> None:
         """Execute a claimed job to its end, whoever has it by now."""
-        claim = self.take_hand(which)
-        self.world.fault, self.world.child = fault, None
-        task = self.world.huey.task_of(ClaimedMessage.of(claim))
-        self.world.huey.execute(task)
-        job = self.held(claim)
+        claim, job = self.execute(which, None)
         if job is None:
             return  # fenced: nothing of it happened
-        if fault is None:
-            self.end(claim.task_id, "done")
-            if not job.minutely:
-                self.effects.append(claim.task_id)
-            if job.has_child:
-                assert self.world.child is not None
-                self.jobs[self.world.child] = Modelled()
-        elif fault is KeyboardInterrupt:
+        self.end(claim.task_id, "done")
+        if not job.minutely:
+            self.effects.append(claim.task_id)
+        if job.has_child:
+            assert self.world.child is not None
+            self.jobs[self.world.child] = Modelled()
+
+    @precondition(lambda self: self.hands)
+    @rule(which=st.integers(0, 99), interrupted=st.booleans())
+    def fail(self, which: int, interrupted: bool) -> None:
+        """Execute a claimed job that fails after its effect, or is interrupted there."""
+        claim, job = self.execute(which, KeyboardInterrupt if interrupted else ValueError)
+        if job is None:
+            return
+        if interrupted:
             job.back(uncounted=True)
         elif job.retries:
             job.retries -= 1
@@ -243,9 +252,15 @@ class QueueMachine(RuleBasedStateMachine):
         else:
             self.end(claim.task_id, "dead", "permanent")
 
+    def execute(self, which: int, fault: type[BaseException] | None) -> tuple[Claim, Modelled | None]:
+        claim = self.take_hand(which)
+        self.world.fault, self.world.child = fault, None
+        self.world.huey.execute(self.world.huey.task_of(ClaimedMessage.of(claim)))
+        return claim, self.held(claim)
+
     @precondition(lambda self: self.hands)
     @rule(which=st.lists(st.integers(0, 99), min_size=1, max_size=4))
-    def finish_together(self, which: list[int]) -> None:
+    def succeed_together(self, which: list[int]) -> None:
         """Settle plain successes in one statement, each fenced on its own."""
         claims = [self.take_hand(one) for one in which if self.hands]
         nothing = [None] * len(claims)
@@ -276,28 +291,32 @@ class QueueMachine(RuleBasedStateMachine):
             job.back(uncounted=True)
 
     @precondition(lambda self: self.hands)
-    @rule(which=st.integers(0, 99))
-    def run_long(self, which: int) -> None:
-        """It runs for more than a second, which is recorded: a death is its own, even if it was claimed with others."""
+    @rule(which=st.integers(0, 99), ran_long=st.booleans(), seen=st.booleans())
+    def die(self, which: int, ran_long: bool, seen: bool) -> None:
+        """A consumer that has claims dies, and another one starts. What it was doing may yet be finished, too late.
+
+        If a job of it ran for more than a second, that is recorded: a death is its own, even if claimed with others.
+        """
         claim = self.hands[which % len(self.hands)]
-        self.world.huey.storage.run(statement("mark_started"), {"ids": [claim.id], "tokens": [claim.token]})
-        if job := self.held(claim):
-            job.counts = True
-
-    @rule(who=st.integers(0, 2), seen=st.booleans())
-    def die(self, who: int, seen: bool) -> None:
-        """The consumer dies, and another one starts. What it was doing may yet be finished, by a zombie."""
-        consumer, self.alive[who] = self.alive[who], self.new_consumer()
-        self.world.sql("select pg_advisory_unlock(%s)", (lock_key(consumer),))
-        self.dead.add(consumer)
+        job = self.held(claim)
+        if ran_long:
+            self.world.huey.storage.run(statement("mark_started"), {"ids": [claim.id], "tokens": [claim.token]})
+            if job is not None:
+                job.counts = True
+        if job is None or job.owner not in self.alive:
+            return
+        self.alive[self.alive.index(job.owner)] = self.new_consumer()
+        self.world.sql("select pg_advisory_unlock(%s)", (lock_key(job.owner),))
+        self.dead.add(job.owner)
         if seen:
-            self.sweep_now()
+            self.rescue()
 
+    @precondition(lambda self: self.hands)
     @rule()
     def sweep(self) -> None:
-        self.sweep_now()
+        self.rescue()
 
-    def sweep_now(self) -> None:
+    def rescue(self) -> None:
         """Rescue the jobs of the dead, and of nobody else."""
         rescue.Rescuer(self.world.huey).sweep()
         for task_id, job in list(self.jobs.items()):
@@ -309,10 +328,6 @@ class QueueMachine(RuleBasedStateMachine):
             job.deaths += job.counts
             job.claim_alone = True
             job.back(uncounted=not job.counts)
-
-    @rule()
-    def fold(self) -> None:
-        self.world.huey.storage.run(statement("fold_flow"))
 
     @invariant()
     def tables_say_what_the_model_says(self) -> None:

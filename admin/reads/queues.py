@@ -1,0 +1,156 @@
+"""One lane: its pauses, who shares it, and what keeps its first jobs from running."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection, Row
+
+from skeldir_huey.db.tables import Job, JobAttempt, Lane, TaskRule, TenantRule
+from skeldir_huey.errors import NotFound
+from skeldir_huey.queue import control
+
+WAITING_SHOWN = 10
+PARTS_SHOWN = 50
+
+
+@dataclass(frozen=True)
+class Target:
+    """What a pause is about: a lane, or one task or one tenant in it."""
+
+    lane: str
+    task_name: str | None = None
+    tenant_id: UUID | None = None
+
+    @property
+    def kind(self) -> str:
+        return "task" if self.task_name else "tenant" if self.tenant_id else "lane"
+
+
+@dataclass
+class Part:
+    """A task or a tenant in a lane: its jobs in each state, how many of those are held, and its pause if it has one."""
+
+    key: Any
+    counts: dict[str, int] = field(default_factory=lambda: {"waiting": 0, "running": 0, "scheduled": 0})
+    held: int = 0
+    pause: Row | None = None
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The tasks and the tenants of a lane, those that wait most first, and all its waiting jobs."""
+
+    tasks: Sequence[Part]
+    tenants: Sequence[Part]
+    waiting: int
+
+
+def pause_of(connection: Connection, target: Target) -> Row | None:
+    """Return who paused this exact target, when, why and until when; None when it is not paused."""
+    table, conditions = {
+        "lane": (Lane, [Lane.name == target.lane]),
+        "task": (TaskRule, [TaskRule.lane == target.lane, TaskRule.task_name == target.task_name]),
+        "tenant": (TenantRule, [TenantRule.lane == target.lane, TenantRule.tenant_id == target.tenant_id]),
+    }[target.kind]
+    return connection.execute(
+        sa.select(table.paused_at, table.paused_by, table.pause_reason, table.resume_at).where(
+            *conditions, table.paused_at.is_not(None)
+        )
+    ).one_or_none()
+
+
+def parts(connection: Connection, lane: str, until: datetime, tenant_id: UUID | None) -> Parts:
+    """Return who has jobs in a lane, or a pause, or had an attempt in the last 24 hours; at most 50 tasks and tenants.
+
+    Args:
+        until: the database's clock.
+        tenant_id: the tenant of the scope; it is listed even without jobs.
+    """
+    tasks: dict[str, Part] = {}
+    tenants: dict[UUID | None, Part] = {}
+    waiting = 0
+    grouped = sa.select(
+        Job.task_name,
+        Job.tenant_id,
+        Job.state,
+        sa.func.count().label("n"),
+        sa.func.count().filter(Job.held).label("held"),
+    ).where(Job.lane == lane)
+    for row in connection.execute(grouped.group_by(Job.task_name, Job.tenant_id, Job.state)):
+        waiting += row.n if row.state == "waiting" else 0
+        for part in (
+            tasks.setdefault(row.task_name, Part(row.task_name)),
+            tenants.setdefault(row.tenant_id, Part(row.tenant_id)),
+        ):
+            part.counts[row.state] += row.n
+            part.held += row.held
+    lately = sa.select(JobAttempt.task_name).where(
+        JobAttempt.lane == lane, JobAttempt.ended_at > until - timedelta(hours=24)
+    )
+    for name in connection.scalars(lately.distinct()):
+        tasks.setdefault(name, Part(name))
+    if tenant_id is not None:
+        tenants.setdefault(tenant_id, Part(tenant_id))
+    for rule in connection.execute(sa.select(TaskRule).where(TaskRule.lane == lane, TaskRule.paused_at.is_not(None))):
+        tasks.setdefault(rule.task_name, Part(rule.task_name)).pause = rule
+    for rule in connection.execute(
+        sa.select(TenantRule).where(TenantRule.lane == lane, TenantRule.paused_at.is_not(None))
+    ):
+        tenants.setdefault(rule.tenant_id, Part(rule.tenant_id)).pause = rule
+    return Parts(_busiest(tasks.values()), _busiest(tenants.values()), waiting)
+
+
+def _busiest(found: Iterable[Part]) -> list[Part]:
+    ranked = sorted(found, key=lambda part: (part.pause is None, -part.counts["waiting"], str(part.key)))
+    return ranked[:PARTS_SHOWN]
+
+
+def knows_task(connection: Connection, lane: str, task_name: str, until: datetime) -> bool:
+    """Return whether a task has a job or a rule in a lane, or had an attempt there in the last 24 hours."""
+    seen = (
+        sa.select(Job.id).where(Job.lane == lane, Job.task_name == task_name),
+        sa.select(TaskRule.lane).where(TaskRule.lane == lane, TaskRule.task_name == task_name),
+        sa.select(JobAttempt.id).where(
+            JobAttempt.lane == lane,
+            JobAttempt.task_name == task_name,
+            JobAttempt.ended_at > until - timedelta(hours=24),
+        ),
+    )
+    return bool(connection.scalar(sa.select(sa.or_(*(sa.exists(one) for one in seen)))))
+
+
+def tenants_with(connection: Connection, target: Target) -> Sequence[UUID]:
+    """Return the tenants that have jobs of a task in a lane."""
+    return connection.scalars(
+        sa.select(Job.tenant_id)
+        .where(Job.lane == target.lane, Job.task_name == target.task_name, Job.tenant_id.is_not(None))
+        .distinct()
+        .order_by(Job.tenant_id)
+    ).all()
+
+
+def first_waiting(connection: Connection, lane: str) -> list[dict[str, Any]]:
+    """Return the waiting jobs that come first, at most 10, those that are held last; `reasons` say why each waits."""
+    columns = (Job.task_id, Job.task_name, Job.tenant_id, Job.run_at, Job.attempt)
+    found: list[Row] = []
+    for held in (Job.held.is_(False), Job.held.is_(True)):
+        found += connection.execute(
+            sa.select(*columns)
+            .where(Job.lane == lane, Job.state == "waiting", held)
+            .order_by(Job.priority.desc(), Job.rank, Job.id)
+            .limit(WAITING_SHOWN - len(found))
+        ).all()
+    jobs = []
+    for row in found:
+        try:
+            told = control.explain_waiting(connection, row.task_id)
+        except NotFound:
+            continue  # it was claimed and ended since
+        jobs.append(row._asdict() | {"reasons": told["reasons"], "state": told["state"]})
+    return jobs
