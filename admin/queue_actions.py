@@ -41,9 +41,16 @@ def pause(user: Any, target: Target, reason: str, minutes: str) -> None:
         if old is not None:
             raise Conflict(f"Already paused by {old.paused_by}, {age(old.paused_at, now)} ago: {old.pause_reason}")
         resume_at = None if minutes == "never" else now + timedelta(minutes=int(minutes))
-        names = {"task_name": target.task_name, "tenant_id": target.tenant_id}
-        control.pause(connection, target.lane, by=user.email, reason=reason, resume_at=resume_at, **names)
-        _audit(connection, user, "pause", target, reason, {"resume_at": resume_at and resume_at.isoformat()})
+        control.pause(
+            connection,
+            target.lane,
+            by=user.email,
+            reason=reason,
+            task_name=target.task_name,
+            tenant_id=target.tenant_id,
+            resume_at=resume_at,
+        )
+        _audit(connection, user, "pause", target, reason, {"resume_at": resume_at.isoformat() if resume_at else None})
 
 
 def resume(user: Any, target: Target, reason: str) -> None:

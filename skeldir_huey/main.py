@@ -6,7 +6,7 @@ from skeldir_huey.config import settings
 from skeldir_huey.errors import ConfigError
 from skeldir_huey.observability.wiring import watch
 from skeldir_huey.queue.instance import huey
-from skeldir_huey.tasks import attribution, housekeeping, maintenance, reports, training  # noqa: F401
+from skeldir_huey.tasks import attribution, backfill, housekeeping, ledger, maintenance, reports, training  # noqa: F401
 
 
 def _demo() -> bool:

@@ -53,14 +53,16 @@ class Parts:
 
 def pause_of(connection: Connection, target: Target) -> Row | None:
     """Return who paused this exact target, when, why and until when; None when it is not paused."""
-    table, conditions = {
-        "lane": (Lane, [Lane.name == target.lane]),
-        "task": (TaskRule, [TaskRule.lane == target.lane, TaskRule.task_name == target.task_name]),
-        "tenant": (TenantRule, [TenantRule.lane == target.lane, TenantRule.tenant_id == target.tenant_id]),
-    }[target.kind]
+    table: type[Lane] | type[TaskRule] | type[TenantRule]
+    if target.kind == "lane":
+        table, here = Lane, Lane.name == target.lane
+    elif target.kind == "task":
+        table, here = TaskRule, sa.and_(TaskRule.lane == target.lane, TaskRule.task_name == target.task_name)
+    else:
+        table, here = TenantRule, sa.and_(TenantRule.lane == target.lane, TenantRule.tenant_id == target.tenant_id)
     return connection.execute(
         sa.select(table.paused_at, table.paused_by, table.pause_reason, table.resume_at).where(
-            *conditions, table.paused_at.is_not(None)
+            here, table.paused_at.is_not(None)
         )
     ).one_or_none()
 
@@ -99,10 +101,9 @@ def parts(connection: Connection, lane: str, until: datetime, tenant_id: UUID | 
         tenants.setdefault(tenant_id, Part(tenant_id))
     for rule in connection.execute(sa.select(TaskRule).where(TaskRule.lane == lane, TaskRule.paused_at.is_not(None))):
         tasks.setdefault(rule.task_name, Part(rule.task_name)).pause = rule
-    for rule in connection.execute(
-        sa.select(TenantRule).where(TenantRule.lane == lane, TenantRule.paused_at.is_not(None))
-    ):
-        tenants.setdefault(rule.tenant_id, Part(rule.tenant_id)).pause = rule
+    here = sa.select(TenantRule).where(TenantRule.lane == lane, TenantRule.paused_at.is_not(None))
+    for tenant_rule in connection.execute(here):
+        tenants.setdefault(tenant_rule.tenant_id, Part(tenant_rule.tenant_id)).pause = tenant_rule
     return Parts(_busiest(tasks.values()), _busiest(tenants.values()), waiting)
 
 
@@ -127,12 +128,13 @@ def knows_task(connection: Connection, lane: str, task_name: str, until: datetim
 
 def tenants_with(connection: Connection, target: Target) -> Sequence[UUID]:
     """Return the tenants that have jobs of a task in a lane."""
-    return connection.scalars(
+    found = connection.scalars(
         sa.select(Job.tenant_id)
         .where(Job.lane == target.lane, Job.task_name == target.task_name, Job.tenant_id.is_not(None))
         .distinct()
         .order_by(Job.tenant_id)
-    ).all()
+    )
+    return [tenant_id for tenant_id in found if tenant_id is not None]
 
 
 def first_waiting(connection: Connection, lane: str) -> list[dict[str, Any]]:

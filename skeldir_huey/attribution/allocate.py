@@ -23,7 +23,8 @@ def statement(specs: Sequence[ModelSpec]) -> tuple[str, dict[str, Any]]:
     Versions that agree on which touches count share one build of the journeys; version number n, from 1, is the nth.
     """
     builds: dict[tuple[tuple[str, ...], str], int] = {}
-    parts, values = [], {}
+    parts: list[str] = []
+    values: dict[str, Any] = {}
     for number, spec in enumerate(specs, 1):
         model = model_of(spec.model_type)
         *journeys, credits = model.statements(spec.params)

@@ -103,7 +103,8 @@ def compare(
     return Comparison(
         version_a=version_a,
         version_b=version_b,
-        **window,
+        window_start=first.window_start,
+        window_end=first.window_end,
         **rows(connection, sql("attribution", "compare_totals"), values)[0],
         channels=[ChannelPair(**row) for row in rows(connection, sql("attribution", "compare_channels"), values)],
         conversions=list(conversions.values()),

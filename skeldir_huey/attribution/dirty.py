@@ -6,9 +6,11 @@ from uuid import UUID
 
 from sqlalchemy.engine import Connection
 
-from skeldir_huey.attribution.runs import Identity, is_active
+from skeldir_huey.attribution.runs import Identity
 from skeldir_huey.db.engine import rows
 from skeldir_huey.db.sqlfile import sql
+
+PATIENCE_S = 300
 
 
 def dirty_tenants(connection: Connection) -> list[UUID]:
@@ -35,8 +37,16 @@ def dirty_windows(connection: Connection, tenant_id: UUID) -> list[Identity]:
 
 
 def next_window(connection: Connection, tenant_id: UUID) -> Identity | None:
-    """Return the oldest dirty window, or None when there is none or a run of the published version is under way."""
+    """Return the oldest dirty window, or None when there is none or it is not its turn.
+
+    One run for late data at a time. It gives way to other runs of the published version, but for PATIENCE_S at most: a
+    tenant that is never idle would else never see its late data.
+    """
     windows = dirty_windows(connection, tenant_id)
-    if not windows or is_active(connection, tenant_id, windows[0].model_version):
+    if not windows:
+        return None
+    values = {"tenant_id": tenant_id, "model_version": windows[0].model_version}
+    state = rows(connection, sql("attribution", "dirty_state"), values)[0]
+    if state["is_dirty_active"] or (state["is_active"] and state["waited_s"] < PATIENCE_S):
         return None
     return windows[0]

@@ -158,8 +158,8 @@ def _channels(total: int, credits: dict[str, Fraction], stored: dict[str, dict[s
                 gets_unit=cents.get(channel, 0) > floor,
                 cents=cents.get(channel, 0),
                 ratio=Decimal(units.get(channel, 0)).scaleb(-10),
-                stored_cents=row and row["allocated_revenue_cents"],
-                stored_ratio=row and row["allocation_ratio"],
+                stored_cents=row["allocated_revenue_cents"] if row else None,
+                stored_ratio=row["allocation_ratio"] if row else None,
             )
         )
     return made

@@ -55,13 +55,17 @@ def identify(tenant_id: object, window_start: object, window_end: object, model_
     return Identity(tenant, start, end, model_version)
 
 
-def request(connection: Connection, run: Identity, correlation_id: UUID) -> tuple[Run, bool]:
+def request(connection: Connection, run: Identity, correlation_id: UUID, reason: str = "asked") -> tuple[Run, bool]:
     """Make the run pending, unless it is pending or running already.
+
+    Args:
+        reason: who wants it: asked (somebody), dirty (late data) or backfill.
 
     Returns:
         the run as it is now, and whether it needs a job, see `assign`.
     """
-    made = rows(connection, sql("attribution", "request_run"), run.values | {"correlation_id": correlation_id})
+    values = run.values | {"correlation_id": correlation_id, "reason": reason}
+    made = rows(connection, sql("attribution", "request_run"), values)
     return (_run(made[0]), True) if made else (find(connection, run), False)
 
 
@@ -89,6 +93,11 @@ def fail(connection: Connection, tenant_id: UUID, task_id: str, error_message: s
     return bool(rows(connection, sql("attribution", "fail_run"), values))
 
 
+def replayed(connection: Connection, run: Identity, task_id: str) -> None:
+    """Make a failed run pending again, to be done by the job that its dead letter became."""
+    rows(connection, sql("attribution", "replay_run"), run.values | {"task_id": task_id})
+
+
 def find(connection: Connection, run: Identity) -> Run:
     """Return the run with this identity.
 
@@ -111,12 +120,6 @@ def read(connection: Connection, tenant_id: UUID, run_id: UUID) -> Run:
     if not found:
         raise NotFound(f"no run {run_id} of this tenant")
     return _run(found[0])
-
-
-def is_active(connection: Connection, tenant_id: UUID, model_version: str) -> bool:
-    """Return whether a run of this version is pending or running."""
-    values = {"tenant_id": tenant_id, "model_version": model_version}
-    return bool(rows(connection, sql("attribution", "active_run"), values)[0]["active"])
 
 
 def was_ever_asked(connection: Connection, tenant_id: UUID, model_version: str) -> bool:

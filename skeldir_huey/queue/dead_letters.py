@@ -19,6 +19,10 @@ from skeldir_huey.queue.jobs import Job
 from skeldir_huey.queue.messages import JsonSerializer, class_name, encode, traceback_of
 from skeldir_huey.queue.storage import statement
 
+# Called as (connection, task name, tenant id, arguments by name, new task id) inside the replay's transaction; an
+# exception rolls the replay back.
+on_replay: list[Callable[[Connection, str, UUID | None, dict[str, Any], str], None]] = []
+
 
 def write_letter(signal: str, job: Job, error_type: str, error: BaseException | None) -> None:
     """Write the letter of a dead job, or put a replayed job's letter back to pending.
@@ -121,7 +125,17 @@ def replay(connection: Connection, letter_id: UUID) -> str:
             "always_notify": True,
         },
     )
+    _tell(connection, letter, task_id)
     return task_id
+
+
+def _tell(connection: Connection, letter: dict[str, Any], task_id: str) -> None:
+    try:
+        kwargs = dict(JsonSerializer().deserialize(bytes(letter["message"])).kwargs)
+    except Exception:
+        return  # a message that is not understood says nothing to anybody here
+    for receiver in on_replay:
+        receiver(connection, letter["task_name"], letter["tenant_id"], kwargs, task_id)
 
 
 def fresh_message(message: bytes, task_id: str) -> bytes:

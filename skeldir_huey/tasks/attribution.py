@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from huey import crontab
+from sqlalchemy.engine import Connection
 
 from skeldir_huey.attribution import dirty, runs, store
 from skeldir_huey.attribution.recompute import recompute
@@ -15,7 +16,7 @@ from skeldir_huey.config import settings
 from skeldir_huey.db import engine
 from skeldir_huey.errors import InputError
 from skeldir_huey.log import get_log, redact
-from skeldir_huey.queue import signals
+from skeldir_huey.queue import dead_letters, signals
 from skeldir_huey.queue.instance import huey
 from skeldir_huey.queue.jobs import Job, current_job
 from skeldir_huey.tasks.base import periodic, tenant_task, transaction
@@ -26,9 +27,11 @@ RECOMPUTE_WINDOW = "skeldir.attribution.recompute_window"
 
 log = get_log("attribution")
 
+_WINDOW = ("window_start", "window_end", "model_version")
+
 
 def _key(args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
-    return "/".join(str(kwargs.get(name)) for name in ("window_start", "window_end", "model_version"))
+    return "/".join(str(kwargs.get(name)) for name in _WINDOW)
 
 
 @tenant_task(name=RECOMPUTE_WINDOW, lane="attribution", unique=_key)
@@ -73,6 +76,7 @@ def schedule_recompute_window(
     correlation_id: UUID | str | None = None,
     *,
     fail: bool = False,
+    reason: str = "asked",
 ) -> Run:
     """Ask for a run: its row and its job are written in one transaction.
 
@@ -84,6 +88,7 @@ def schedule_recompute_window(
         model_version: name@version of the tenant.
         correlation_id: of what follows from this; None makes a new one, or takes that of the job this is called in.
         fail: let the job fail; only where SKELDIR_TEST_TASKS=1.
+        reason: who wants it: asked (somebody), dirty (late data) or backfill.
 
     Returns:
         the run.
@@ -105,7 +110,7 @@ def schedule_recompute_window(
     task.then(refresh_all)
     with engine.transaction(identity.tenant_id) as connection:
         store.read_version(connection, identity.tenant_id, model_version)
-        run, needed = runs.request(connection, identity, correlation)
+        run, needed = runs.request(connection, identity, correlation, reason)
         if not needed:
             return run
         task_id = huey.enqueue_in(connection, task, correlation_id=correlation)
@@ -127,7 +132,9 @@ def recompute_dirty() -> None:
         with engine.transaction(tenant_id) as connection:
             window = dirty.next_window(connection, tenant_id)
         if window is not None:
-            run = schedule_recompute_window(tenant_id, window.window_start, window.window_end, window.model_version)
+            run = schedule_recompute_window(
+                tenant_id, window.window_start, window.window_end, window.model_version, reason="dirty"
+            )
             log.info("dirty_window_scheduled", tenant_id=str(tenant_id), run_id=str(run.id))
 
 
@@ -138,6 +145,22 @@ def _is_run(job: Job) -> bool:
 def _fail_run(job: Job, why: str) -> None:
     if job.tenant_id is not None:
         runs.fail(job.connection_as(job.tenant_id), job.tenant_id, job.task_id, why)
+
+
+def replay_run(
+    connection: Connection, task_name: str, tenant_id: UUID | None, kwargs: dict[str, Any], task_id: str
+) -> None:
+    """Make the run pending again in the transaction in which the dead letter of its job is replayed."""
+    if task_name != RECOMPUTE_WINDOW or tenant_id is None:
+        return
+    try:
+        identity = runs.identify(*(kwargs.get(name) for name in ("tenant_id", *_WINDOW)))
+    except InputError:
+        return  # its job will fail for the same reason
+    runs.replayed(connection, identity, task_id)
+
+
+dead_letters.on_replay.append(replay_run)
 
 
 @huey.signal(signals.DEAD)

@@ -77,9 +77,7 @@ def test_the_ledger_equals_sql(world: World, client_of: Client, scoped: bool) ->
 def test_a_job_deleted_by_hand_turns_the_ledger_red(world: World, client_of: Client) -> None:
     client = client_of(world.admin)
     assert "does not add up" not in page(client, "/admin/")
-    world.database.query(
-        "delete from huey.job where tenant_id = %s and state = 'waiting'", (str(world.a.tenant_id),)
-    )
+    world.database.query("delete from huey.job where tenant_id = %s and state = 'waiting'", (str(world.a.tenant_id),))
     text = page(client, "/admin/")
     assert cells(part(text, "ledger"), "attribution")[-2:] == ["1", "1 job missing"]
     assert 'status-failed">1 job missing' in part(text, "ledger")

@@ -19,7 +19,16 @@ from tests.admin.world import PASSWORD, World, sign_in, token_of
 Client = Callable[[str | None], FlaskClient]
 
 OPEN = {"static", "security.static", "healthz", "readyz", "prometheus_metrics", "home", "security.login"}
-PAGES = ("/admin/", "/admin/queues/", "/admin/queues/ingest/", "/admin/dead/", "/admin/runs/", "/admin/allocations/", "/admin/audit/", "/admin/account/")
+PAGES = (
+    "/admin/",
+    "/admin/queues/",
+    "/admin/queues/ingest/",
+    "/admin/dead/",
+    "/admin/runs/",
+    "/admin/allocations/",
+    "/admin/audit/",
+    "/admin/account/",
+)
 CSP = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"

@@ -110,7 +110,14 @@ def test_a_lane_is_not_steered_from_behind_the_wall(world: World, client_of: Cli
 def test_lists_of_one_tenant_show_that_tenant_only(world: World, client_of: Client) -> None:
     client = client_of(world.operator_a)
     foreign = [str(world.b.tenant_id), "Bolt", *(str(row_id) for row_id in ids(world)[1:-1])]
-    for path in ("/admin/", "/admin/queues/attribution/", "/admin/dead/?status=any", "/admin/runs/", "/admin/allocations/", "/admin/audit/"):
+    for path in (
+        "/admin/",
+        "/admin/queues/attribution/",
+        "/admin/dead/?status=any",
+        "/admin/runs/",
+        "/admin/allocations/",
+        "/admin/audit/",
+    ):
         text = client.get(path, follow_redirects=True).get_data(as_text=True)
         assert str(world.a.tenant_id) in text, path
         for secret in foreign:

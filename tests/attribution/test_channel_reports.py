@@ -54,9 +54,9 @@ def probability(table: dict[object, Counter[object]], removed: str | None = None
     while True:
         moved = 0.0
         for state, following in table.items():
-            value = sum(n * p[to] for to, n in following.items() if removed is None or removed not in to) / sum(
-                following.values()
-            )
+            value = sum(
+                n * p[to] for to, n in following.items() if not (isinstance(to, tuple) and removed in to)
+            ) / sum(following.values())
             moved, p[state] = max(moved, abs(value - p[state])), value
         if moved < 1e-15:
             return p["START"]

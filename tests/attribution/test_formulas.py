@@ -33,10 +33,10 @@ MODELS: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
     "u": ("position_based", {"preset": "u"}, {"first": 40, "middle": 20, "last": 40}),
     "j": ("position_based", {"preset": "j"}, {"first": 20, "middle": 20, "last": 60}),
     "inverse_j": ("position_based", {"preset": "inverse_j"}, {"first": 60, "middle": 20, "last": 20}),
-    "middle": ("position_based", *[{"first": 0, "middle": 3, "last": 0}] * 2),
-    "ends": ("position_based", *[{"first": 1, "middle": 0, "last": 6}] * 2),
-    "decay": ("time_decay", *[{"half_life_s": 77}] * 2),
-    "steep": ("time_decay", *[{"half_life_s": 1}] * 2),
+    "middle": ("position_based", {"first": 0, "middle": 3, "last": 0}, {"first": 0, "middle": 3, "last": 0}),
+    "ends": ("position_based", {"first": 1, "middle": 0, "last": 6}, {"first": 1, "middle": 0, "last": 6}),
+    "decay": ("time_decay", {"half_life_s": 77}, {"half_life_s": 77}),
+    "steep": ("time_decay", {"half_life_s": 1}, {"half_life_s": 1}),
     "shapley": ("shapley_set", {}, {}),
     "markov": ("markov_path", {"order": 2, "shares": SHARES}, {"shares": SHARES}),
 }
@@ -66,6 +66,11 @@ select %(tenant)s, (e->>'id')::uuid, (e->>'at')::timestamptz, 'x', e->>'kind', (
        (e->>'journey')::uuid, e->>'channel', (e->>'cents')::bigint, e->>'currency', sha256((e->>'id')::bytea)
   from jsonb_array_elements(%(events)s::jsonb) with ordinality as given (e, ord) order by ord
 """
+
+
+def any_params(**params: Any) -> dict[str, Any]:
+    return params
+
 
 Found = dict[str, dict[UUID, dict[str, tuple[int, int, bool]]]]
 
@@ -154,7 +159,7 @@ def test_together_is_the_same_as_one_by_one(database: Database, cursor: Cursor) 
         make_version(tenant_id, model, f"{name}.{repeat}", **params, **({} if model == "even_split" else extra))
         for name, (model, params, _) in MODELS.items()
         for repeat in ("window", "reset")
-        for extra in ({"repeat": repeat, "lookback_s": 600},)
+        for extra in (any_params(repeat=repeat, lookback_s=600),)
     ]
     alone = [run_window(tenant_id, version) for version in versions]
     before = stored(cursor)

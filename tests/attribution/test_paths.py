@@ -38,8 +38,8 @@ def stored(database: Database) -> dict[tuple[date, str], tuple[int, int, dict[st
 def expected(events: list[tuple[datetime, int, UUID, str, str, int]]) -> dict[Any, Any]:
     """The module's first paragraph, step by step."""
     journeys: dict[UUID, list[Any]] = defaultdict(list)
-    for at, seq, key, kind, channel, cents in events:
-        journeys[key].append((at, kind == "conversion", seq, channel, cents))
+    for at, seq, key, kind, channel, revenue in events:
+        journeys[key].append((at, kind == "conversion", seq, channel, revenue))
     result: dict[Any, Any] = {}
     for steps in journeys.values():
         steps.sort()
@@ -50,11 +50,11 @@ def expected(events: list[tuple[datetime, int, UUID, str, str, int]]) -> dict[An
             if step[1] or following is None or following[0] > step[0] + MONTH:
                 kept = [touch for touch in walked if touch[0] >= step[0] - MONTH]
                 if kept:
-                    key = (step[0].astimezone(UTC).date(), ">".join(touch[3] for touch in kept))
-                    converted, lost, cents = result.get(key, (0, 0, Counter()))
+                    ended = (step[0].astimezone(UTC).date(), ">".join(touch[3] for touch in kept))
+                    converted, lost, cents = result.get(ended, (0, 0, Counter()))
                     if step[1]:
                         cents["USD"] += step[4]
-                    result[key] = converted + step[1], lost + (not step[1]), cents
+                    result[ended] = converted + step[1], lost + (not step[1]), cents
                 walked = []
     return {key: (converted, lost, dict(cents)) for key, (converted, lost, cents) in result.items()}
 
@@ -176,7 +176,7 @@ def test_reports_of_stored_paths(database: Database) -> None:
 def test_bad_training_names_its_field(database: Database, changes: dict[str, Any], field: str) -> None:
     tenant_id = make_tenant(database)
     make_journeys(database, tenant_id)
-    given = {"name": "markov_path", "version": "1", "first_day": TODAY, "last_day": TODAY} | changes
+    given: dict[str, Any] = {"name": "markov_path", "version": "1", "first_day": TODAY, "last_day": TODAY} | changes
     with pytest.raises(InputError) as refused, transaction(tenant_id) as connection:
         train_markov(connection, tenant_id, **given)
     assert refused.value.field == field

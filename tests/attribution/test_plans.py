@@ -43,6 +43,7 @@ def test_run_of_a_day_uses_the_intended_indexes(database: Database, analysed: bo
     tenant_id, other = make_tenant(database), make_tenant(database, "other")
     database.query(SEED, {"first": str(tenant_id), "second": str(other), "start": DAY})
     versions = [make_version(tenant_id, "linear"), make_version(tenant_id, "linear", "2", repeat="reset")]
+    versions.append(make_version(tenant_id, "time_decay", dedupe="unique"))
     versions.append(make_version(tenant_id, "even_split", channels=CHANNELS))
     for version in versions:
         run_window(tenant_id, version, DAY, DAY + timedelta(days=5))

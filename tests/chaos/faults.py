@@ -27,7 +27,8 @@ KILLS = (KILL_WORKER, KILL_CONSUMER)
 RESTARTS = (FAST, IMMEDIATE)
 
 # How many of each in a budget of 75 seconds.
-DECK = {KILL_WORKER: 58, KILL_CONSUMER: 11, KILL_SCHEDULER: 5, TERM: 8, HUP: 3, CUT: 30}
+DECK = {KILL_WORKER: 58, CUT: 30}
+WHOLE = {KILL_CONSUMER: 5, KILL_SCHEDULER: 3, TERM: 4, HUP: 2}  # one after the other, see CALM_S
 STOPS = 4  # at the same time, at the beginning
 RESTARTS_AT = ((0.32, FAST), (0.5, IMMEDIATE), (0.68, FAST), (0.86, IMMEDIATE))  # of the budget
 CALM_S = 5.0  # between two faults that take somebody who rescues: another one lives meanwhile
@@ -87,11 +88,12 @@ class Faults:
         self._plan = self._make_plan()
 
     def _make_plan(self) -> list[tuple[float, str]]:
-        share = self._budget_s / 75
-        kinds = [kind for kind, count in DECK.items() for _ in range(max(1, round(count * share)))]
-        self._rng.shuffle(kinds)
-        first, last = 1.0, self._budget_s * 0.97
-        plan = [(first + (last - first) * n / len(kinds), kind) for n, kind in enumerate(kinds)]
+        share, first, last = self._budget_s / 75, 1.0, self._budget_s * 0.97
+        plan: list[tuple[float, str]] = []
+        for deck in (DECK, WHOLE):
+            kinds = [kind for kind, count in deck.items() for _ in range(max(1, round(count * share)))]
+            self._rng.shuffle(kinds)
+            plan += [(first + (last - first) * n / len(kinds), kind) for n, kind in enumerate(kinds)]
         plan += [(1.0 + 0.3 * n, STOP) for n in range(STOPS)]
         restarts = RESTARTS_AT if self._budget_s >= 40 else RESTARTS_AT[2:]
         plan += [(self._budget_s * at, kind) for at, kind in restarts]
@@ -106,6 +108,9 @@ class Faults:
                 break
             self._wait(began + at)
             fault = self._actions[kind]()
+            if fault is None and kind in WHOLE:
+                self._wait(time.monotonic() + 1.0)
+                fault = self._actions[kind]()
             if fault is None:
                 self.skipped += 1
             else:

@@ -95,8 +95,8 @@ def test_cumulative_split_on_many_sales(database: Database, tenant: UUID, tmp_pa
     assert set(net(database).values()) == {0}
     assert database.value("select count(*) from attribution_allocations where is_adjustment") > 100
     worst = database.value(
-        "select max(abs(a.allocated_revenue_cents - a.allocation_ratio * e.revenue_cents)) from attribution_allocations a"
-        " join attribution_events e on e.id = a.event_id where a.is_adjustment"
+        "select max(abs(a.allocated_revenue_cents - a.allocation_ratio * e.revenue_cents))"
+        " from attribution_allocations a join attribution_events e on e.id = a.event_id where a.is_adjustment"
     )
     assert worst < 2
     again = run_window(tenant, version, DAY, DAY + timedelta(days=40))

@@ -131,6 +131,7 @@ def test_dead_job_fails_its_run_and_the_replay_completes_it(
 
     with transaction(tenant) as connection:
         dead_letters.replay(connection, letters[0][0])
+    assert statuses(database) == [("pending", 0, None)], "replayed, its run is to be done again"
     run_all()
     assert statuses(database) == [("failed", 0, message)]
     assert database.query("select status, retry_count from worker_failed_jobs") == [("pending", 1)]

@@ -11,7 +11,11 @@ STABLE = {
     "skeldir.attribution.count_paths": "maintenance",
     "skeldir.attribution.count_dirty_paths": "maintenance",
     "skeldir.attribution.train_markov": "maintenance",
+    "skeldir.attribution.backfill_step": "attribution",
+    "skeldir.ledger.reconcile": "maintenance",
+    "skeldir.ledger.reconcile_daily": "maintenance",
     "skeldir.reports.refresh_all": "maintenance",
+    "skeldir.reports.refresh_realtime": "maintenance",
     "skeldir.maintenance.scan_pii": "maintenance",
     "skeldir.maintenance.enforce_retention": "maintenance",
 }

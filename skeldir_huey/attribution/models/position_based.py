@@ -1,6 +1,6 @@
 """position_based: most credit to the touches that began and ended the journey.
 
-Formula, with whole numbers a (first), b (middle) and c (last): one touch has 1; of two, the first has a/(a+c) and the
+Formula: a (first), b (middle) and c (last) are whole numbers; one touch has 1; of two, the first has a/(a+c) and the
 last c/(a+c), or 1/2 each when a + c = 0; of three and more, the first has a, the last c, and those between share b
 equally, all divided by a + b + c. Presets: u 40/20/40, j 20/20/60, inverse_j 60/20/20. Source: the "U-shaped" and
 "J-shaped" rules of web analytics, as in the formula book of this project. No touch: the fallback channel has 1.

@@ -1,4 +1,5 @@
--- Holds the jobs of a task, or lets them go, as the rules say now: only rows that the role may write. Served by job_share.
+-- Holds the jobs of a task, or lets them go, as the rules say now: only rows that the role may write.
+-- Reads the waiting and the scheduled jobs of the lane that row security shows; job_share serves the waiting ones.
 update huey.job j set held = rule.held
   from (select w.id,
                exists (select from huey.task_rule k
