@@ -6,7 +6,7 @@ BENCH := .venv-bench
 TESTS ?= tests
 
 .DEFAULT_GOAL := help
-.PHONY: help bench-queue run stop status demo clean-demo test lint format install install-dev clean
+.PHONY: help run stop status demo clean-demo test lint format install install-dev bench-queue clean
 .NOTPARALLEL:
 
 help: ## list the commands

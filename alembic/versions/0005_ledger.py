@@ -119,7 +119,8 @@ create table platform_claims (
   created_at timestamptz not null default clock_timestamp(),
   primary key (tenant_id, id)
 );
-comment on table platform_claims is 'Revenue that ad platforms claim. Compared with the ledger, never part of the split.';
+comment on table platform_claims is
+  'Revenue that ad platforms claim. Compared with the ledger, never part of the split.';
 create unique index platform_claims_idempotency on platform_claims (tenant_id, idempotency_key);
 create index platform_claims_order on platform_claims (tenant_id, order_id);
 create index platform_claims_time on platform_claims (tenant_id, occurred_at);
@@ -189,7 +190,8 @@ create index backfills_recent on backfills (tenant_id, created_at desc, id desc)
 
 alter table attribution_recompute_jobs add column reason text not null default 'asked'
   check (reason in ('asked', 'dirty', 'backfill'));
-comment on column attribution_recompute_jobs.reason is 'Who wanted the last execution: somebody, late data, a backfill.';
+comment on column attribution_recompute_jobs.reason is
+  'Who wanted the last execution: somebody, late data, a backfill.';
 """
 
 TENANT_TABLES = (
@@ -269,7 +271,7 @@ create materialized view mv_reconciliation_status as
          o.currency, count(*) as order_count,
          sum(o.claimed_cents)::bigint as claimed_cents, sum(o.verified_cents)::bigint as verified_cents,
          sum(o.allocated_cents)::bigint as allocated_cents, sum(o.ghost_cents)::bigint as ghost_cents,
-         count(*) filter (where o.allocation_state <> 'matched' or o.ghost_cents <> 0) as mismatch_count
+         count(*) filter (where o.allocation_state <> 'matched' or o.ghost_cents > 0) as mismatch_count
     from (select distinct on (tenant_id) * from reconciliation_runs
            order by tenant_id, created_at desc, id desc) r
     join reconciliation_orders o on o.tenant_id = r.tenant_id and o.reconciliation_id = r.id

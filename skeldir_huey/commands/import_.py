@@ -28,7 +28,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         required=True,
         metavar="FIELD=COLUMN,…",
-        help="which column is what: visitor and occurred_at; channel, conversion or event_type, campaign_id, order_id, parent (the sale of a refund), currency",
+        help="which column is what: visitor and occurred_at; channel, conversion or event_type, campaign_id, order_id, "
+        "parent (the sale of a refund), currency",
     )
     parser.add_argument(
         "--channels",

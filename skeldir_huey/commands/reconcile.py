@@ -45,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _print(found: Reconciliation, orders: list[Order], show_all: bool) -> None:
-    shown = [order for order in orders if show_all or order.allocation_state != "matched" or order.ghost_cents]
+    shown = [order for order in orders if show_all or order.allocation_state != "matched" or order.ghost_cents > 0]
     if shown:
         table(NAMES, [_line(order) for order in shown])
     print(

@@ -177,12 +177,14 @@ def _recovery(facts: Facts, done: list[Fault], verdict: Verdict) -> None:
             if again is None:
                 continue  # it never ran again: counted as lost
             took = again - began
-            if fault.kind != F.STOP and took > KILL_LIMIT_S:
-                verdict.slow.append(f"{fault.kind} at {fault.at:%H:%M:%S.%f}: {task_id} ran again after {took:.1f} s")
             if any(began - 2 < restart < again for restart in restarts):
                 verdict.beside_restart_s.append(took)
             else:
                 (verdict.after_stop_s if fault.kind == F.STOP else verdict.after_kill_s).append(took)
+                if fault.kind != F.STOP and took > KILL_LIMIT_S:
+                    verdict.slow.append(
+                        f"{fault.kind} at {fault.at:%H:%M:%S.%f}: {task_id} ran again after {took:.1f} s"
+                    )
 
 
 def _outside(arena: Arena, facts: Facts, done: list[Fault], verdict: Verdict) -> None:

@@ -187,9 +187,9 @@ def test_refunds_on_both_sides_match(database: Database, tenant: UUID, tmp_path:
     version = make_version(tenant, "linear", publish=True)
     run_window(tenant, version)
     pay(tmp_path, PAYMENT, PAYMENT | {"state": "refunded", "amount": "30.00", "occurred_at": "2025-08-02T12:00Z"})
-    assert cli.main(["reconcile", "--tenant", "acme", "--from", "2025-06-01", "--to", "2025-06-02", "--check"]) == 1
-    pay(tmp_path, claim("o1", "70.00"), claims=True)
     assert cli.main(["reconcile", "--tenant", "acme", "--from", "2025-06-01", "--to", "2025-06-02", "--check"]) == 0
+    pay(tmp_path, claim("o1", "70.01"), claims=True)
+    assert cli.main(["reconcile", "--tenant", "acme", "--from", "2025-06-01", "--to", "2025-06-02", "--check"]) == 1
     assert database.query("select verified_cents, allocated_cents from reconciliation_orders") == [(7_000, 7_000)] * 2
 
 
