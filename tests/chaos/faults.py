@@ -34,9 +34,10 @@ RESTARTS_AT = ((0.32, FAST), (0.5, IMMEDIATE), (0.68, FAST), (0.86, IMMEDIATE)) 
 CALM_S = 5.0  # between two faults that take somebody who rescues: another one lives meanwhile
 UP_S = 2.5  # how long that one has been there: it has seen everybody's locks
 _VICTIM_WITHIN_S = 1.0
+PATIENT = "chaos.patient"
 
 RUNNING = """
-select j.task_id, j.claimed_at, j.consumer_id, c.pid, clock_timestamp()
+select j.task_id, j.claimed_at, j.consumer_id, c.pid, clock_timestamp(), j.task_name
   from huey.job j join huey.consumer c on c.id = j.consumer_id where j.state = 'running'
 """
 
@@ -50,6 +51,7 @@ class Running:
     consumer_id: UUID
     pid: int
     now: dt.datetime
+    task_name: str
 
 
 @dataclass
@@ -88,13 +90,13 @@ class Faults:
         self._plan = self._make_plan()
 
     def _make_plan(self) -> list[tuple[float, str]]:
-        share, first, last = self._budget_s / 75, 1.0, self._budget_s * 0.97
+        share, first, last = self._budget_s / 75, 1.8, self._budget_s * 0.97
         plan: list[tuple[float, str]] = []
         for deck in (DECK, WHOLE):
             kinds = [kind for kind, count in deck.items() for _ in range(max(1, round(count * share)))]
             self._rng.shuffle(kinds)
             plan += [(first + (last - first) * n / len(kinds), kind) for n, kind in enumerate(kinds)]
-        plan += [(1.0 + 0.3 * n, STOP) for n in range(STOPS)]
+        plan += [(0.7 + 0.2 * n, STOP) for n in range(STOPS)]
         restarts = RESTARTS_AT if self._budget_s >= 40 else RESTARTS_AT[2:]
         plan += [(self._budget_s * at, kind) for at, kind in restarts]
         return sorted(plan)
@@ -220,11 +222,11 @@ class Faults:
         return found[0]
 
     def _stop(self) -> Fault | None:
-        """Freeze a worker process, or for the first time a whole consumer, in the middle of a job."""
+        """Freeze a worker process, or for the first time a whole consumer, before a patient job's transaction."""
         whole = not self._frozen
-        for _ in range(10):
+        for _ in range(3):
             pids = {pid for one in self._of(is_process=not whole) for pid in one.pids()}
-            found = self._find(lambda row, pids=pids: row.pid in pids)  # type: ignore[misc]
+            found = self._find(lambda row, pids=pids: row.pid in pids and row.task_name == PATIENT)  # type: ignore[misc]
             if found is None:
                 continue
             victim, running = found

@@ -48,20 +48,19 @@ def no_rescue() -> None:
 
 
 def no_tick_key() -> None:
-    """Add the jobs of a minute without asking who did it before."""
-    real = cron.statement
-    forgets = (
-        "with t as (select %(task_name)s::text as name) insert into huey.tick (task_name, last_tick)"
-        " select name, %(minute)s from t on conflict (task_name) do update set last_tick = excluded.last_tick"
-        " returning last_tick"
-    )
+    """Let each consumer remember by itself which minutes it has added, as stock Huey does."""
+    real = cron.rows
+    last: dict[str, Any] = {}
 
-    def statement(name: str) -> Any:
-        if name == "tick_last":
-            return str(real(name)).replace("for update", "")
-        return forgets if name == "tick_move" else real(name)
+    def rows(connection: Connection, text: str, parameters: dict[str, Any]) -> list[dict[str, Any]]:
+        if text == cron.statement("tick_last"):
+            return [real(connection, text, parameters)[0] | {"last_tick": last.get(parameters["task_name"])}]
+        if text == cron.statement("tick_move"):
+            last[parameters["task_name"]] = parameters["minute"]
+            return [parameters]
+        return real(connection, text, parameters)
 
-    cron.statement = statement
+    cron.rows = rows  # type: ignore[assignment]
 
 
 def dead_raises_once() -> None:

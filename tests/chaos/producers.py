@@ -29,6 +29,7 @@ KINDS = {  # weights; a quarter is settled in batches, the rest one by one
     "steps": 8,
     "hopeless": 4,
 }
+PATIENT = 12  # the first orders: long jobs, one for each worker, to be frozen in
 CHILDREN, MEMBERS, LINKS, STEPS = 3, 4, 3, 3
 _LOST = (psycopg2.Error, sqlalchemy.exc.DBAPIError, peewee.PeeweeException)
 
@@ -38,6 +39,7 @@ def expected_effects(kind: str, marker: str) -> list[str]:
     return {
         "effect": [marker],
         "later": [marker],
+        "patient": [marker],
         "flaky": [marker],
         "chain": [f"{marker}.{number}" for number in range(LINKS)],
         "parent": [marker, *(f"{marker}.{number}" for number in range(CHILDREN))],
@@ -52,6 +54,7 @@ class Producers:
     def __init__(self, seed: int, total: int, seconds: float, tenants: list[UUID], threads: int = 2) -> None:
         rng = random.Random(seed)
         kinds = rng.choices(list(KINDS), weights=list(KINDS.values()), k=total)
+        kinds[:PATIENT] = ["patient"] * PATIENT
         self.total = total
         self.unsure = 0  # answers that were lost on the way
         self._plan = [(kind, f"{kind}-{number}", tenants[number % 3], rng) for number, kind in enumerate(kinds)]
@@ -132,6 +135,8 @@ def _task_of(kind: str, marker: str, tenant: UUID, rng: random.Random) -> Task:
     seconds = _seconds(rng)
     if kind in ("plain", "loose"):
         return work.plain.s(marker, rng.choice((0.0, 0.0, 0.002, seconds / 4)), tenant_id=tenant)
+    if kind == "patient":
+        return work.patient.s(marker, 3.0, tenant_id=tenant)
     if kind == "later":
         return work.effect.s(marker, seconds, tenant_id=tenant, delay=1)
     if kind == "flaky":

@@ -182,9 +182,7 @@ def _recovery(facts: Facts, done: list[Fault], verdict: Verdict) -> None:
             else:
                 (verdict.after_stop_s if fault.kind == F.STOP else verdict.after_kill_s).append(took)
                 if fault.kind != F.STOP and took > KILL_LIMIT_S:
-                    verdict.slow.append(
-                        f"{fault.kind} at {fault.at:%H:%M:%S.%f}: {task_id} ran again after {took:.1f} s"
-                    )
+                    verdict.slow.append(f"{fault.kind} at {fault.at:%H:%M:%S}: {task_id} ran again after {took:.1f} s")
 
 
 def _outside(arena: Arena, facts: Facts, done: list[Fault], verdict: Verdict) -> None:

@@ -94,6 +94,15 @@ def effect(marker: str, seconds: float, previous: Any = None, *, tenant_id: UUID
     return marker
 
 
+@tenant_task(name="chaos.patient", lane="ingest")
+def patient(marker: str, seconds: float, *, tenant_id: UUID) -> None:
+    """Work long before the transaction: one that was frozen meanwhile opens it when it wakes, as if nothing were."""
+    began()
+    time.sleep(seconds)
+    with transaction() as connection:
+        insert(connection, tenant_id, marker)
+
+
 @tenant_task(name="chaos.steps", lane="attribution")
 def steps(marker: str, count: int, seconds: float, *, tenant_id: UUID) -> None:
     """Commit step by step, as an idempotent task does it: look what is done already, then do the next."""

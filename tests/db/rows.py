@@ -71,8 +71,8 @@ def fill(database: Database, name: str) -> UUID:
         " values (%(tenant)s, '2025-06-01Z', '2025-06-02Z', 'even_split@1.0.0')",
         "insert into attribution_allocations values (%(tenant)s, %(event)s, 'even_split@1.0.0', 'direct', 1, 10000,"
         " 'USD', false, 'even_split', gen_random_uuid(), '2025-06-01Z')",
-        "insert into waiting_adjustments (tenant_id, source, order_id, occurred_at, event_type, revenue_cents, currency,"
-        " idempotency_key) values (%(tenant)s, 'file', 'o1', '2025-06-01Z', 'refund', -100, 'USD', '\\x01')",
+        "insert into waiting_adjustments (tenant_id, source, order_id, occurred_at, event_type, revenue_cents,"
+        " currency, idempotency_key) values (%(tenant)s, 'file', 'o1', '2025-06-01Z', 'refund', -100, 'USD', '\\x01')",
         "insert into revenue_ledger (tenant_id, transaction_id, order_id, state, amount_cents, currency, occurred_at,"
         " source, idempotency_key) values (%(tenant)s, 't1', 'o1', 'captured', 100, 'USD', '2025-06-01Z', 'file',"
         " '\\x01')",
@@ -81,7 +81,8 @@ def fill(database: Database, name: str) -> UUID:
         "with run as (insert into reconciliation_runs (tenant_id, window_start, window_end, order_count, ghost_count,"
         " unallocated_count, under_allocated_count, over_allocated_count, without_order_count, waiting_count)"
         " values (%(tenant)s, '2025-06-01Z', '2025-06-02Z', 1, 0, 0, 0, 0, 0, 0) returning id)"
-        " insert into reconciliation_orders select %(tenant)s, id, 'o1', 'USD', 100, 100, 100, 0, 0, 'matched' from run",
+        " insert into reconciliation_orders"
+        " select %(tenant)s, id, 'o1', 'USD', 100, 100, 100, 0, 0, 'matched' from run",
         "insert into backfills (tenant_id, model_version, range_start, range_end, done_until, correlation_id)"
         " values (%(tenant)s, 'even_split@1.0.0', '2025-06-01Z', '2025-06-09Z', '2025-06-01Z', gen_random_uuid())",
         "insert into attribution_path_counts (tenant_id, day, path_hash, path, conversion_count, null_count)"
