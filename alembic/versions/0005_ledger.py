@@ -336,7 +336,9 @@ def downgrade() -> None:
         drop index attribution_events_adjustments, attribution_events_order;
         alter table attribution_recompute_jobs drop column reason;
         -- Without the column nobody could tell refunds from sales, and the next run would take them for wrong rows.
+        alter table attribution_allocations no force row level security;
         delete from attribution_allocations where is_adjustment;
+        alter table attribution_allocations force row level security;
         alter table attribution_allocations drop column is_adjustment;
         """
     )

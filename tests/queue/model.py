@@ -17,56 +17,16 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from skeldir_huey.queue import cron, rescue
 from skeldir_huey.queue.claims import Claim, ClaimedMessage
-from skeldir_huey.queue.executor import SkeldirHuey
 from skeldir_huey.queue.liveness import lock_key
 from skeldir_huey.queue.storage import statement
-from tests.cluster import Database
+from tests.queue.model_world import World
 
 MAX_DEATHS = 3
 HOUR = dt.timedelta(hours=1)
-RETRY_DELAY = 5430  # seconds; never at a full minute, so that the model's clock cannot be in doubt
+RETRY_DELAY = 3600  # seconds of the host's clock; the machine's is two hours ahead: due at the next promotion
 Plan = tuple[int, int, bool]  # retries, their delay, whether the job adds a child
 PLANS: list[Plan] = [(0, 0, False), (0, 0, True), (1, 0, True), (1, RETRY_DELAY, False)]
 MINUTELY = "model.minutely"
-TABLES = (
-    *("huey.job", "huey.job_attempt", "huey.flow", "huey.flow_total", "huey.result", "huey.tick", "huey.consumer"),
-    *("worker_failed_jobs", "test_effect"),
-)
-SNAPSHOT = """
-select (select coalesce(jsonb_object_agg(task_id, jsonb_build_array(state, attempt, deaths, claim_token, claim_alone)),
-                        '{{}}') from huey.job),
-       (select coalesce(json_agg(json_build_array(task_id, outcome)), '[]') from huey.job_attempt where ended),
-       (select coalesce(json_agg(json_build_array(task_id, error_type)), '[]') from worker_failed_jobs),
-       (select coalesce(json_agg(marker), '[]') from test_effect),
-       (select coalesce(sum(abs(gap)), 0)::int from ({ledger}) l)
-"""
-
-
-class World:
-    """The real thing that the machine drives."""
-
-    def __init__(self, huey: SkeldirHuey, database: Database, tenant: UUID) -> None:
-        self.huey = huey
-        self.tenant = tenant
-        self.connection = database.connect(autocommit=True)
-        self.fault: type[BaseException] | None = None  # what the task function raises now, after its effect
-        self.child: str | None = None  # the job that it enqueued
-        self.step: Any = None
-        self.examples = 0
-        self.sql(f"prepare snapshot as {SNAPSHOT.format(ledger=statement('ledger'))}")
-
-    def empty(self) -> None:
-        self.examples += 1
-        if self.examples % 10:
-            self.sql("; ".join(f"delete from {table}" for table in TABLES))
-        else:  # slower, but leaves no dead rows to read past
-            self.sql(f"truncate {', '.join(TABLES)}")
-        self.sql("select pg_advisory_unlock_all()")
-
-    def sql(self, text: str, parameters: Any = None) -> list[tuple[Any, ...]]:
-        with self.connection.cursor() as cursor:
-            cursor.execute(text, parameters)
-            return cursor.fetchall() if cursor.description else []
 
 
 @dataclass
@@ -203,7 +163,7 @@ class QueueMachine(RuleBasedStateMachine):
             storage.consumer_id = own
         waiting = {task_id for task_id, job in self.jobs.items() if job.state == "waiting"}
         taken = {claim.task_id for claim in claims}
-        assert len(taken) == len(claims) <= total
+        assert len(taken) == len(claims) <= total, f"{len(claims)} claims for {len(taken)} jobs, asked for {total}"
         assert taken <= waiting, "claimed what does not wait"
         assert taken or not waiting, "jobs wait, but none was claimed"
         for claim in claims:
@@ -266,7 +226,7 @@ class QueueMachine(RuleBasedStateMachine):
             }
         )
         expected = [claim for claim in claims if self.held(claim)]
-        assert settled == {claim.id for claim in expected}
+        same("settled together", settled, {claim.id for claim in expected})
         for claim in expected:
             self.end(claim.task_id, "done")
 
@@ -275,7 +235,7 @@ class QueueMachine(RuleBasedStateMachine):
         """Release a claim: nobody began it, or its process does not know of it any more, but its worker goes on."""
         claim = self.hand(which) if still_working else self.take(which)
         job = self.held(claim)
-        assert self.world.huey.storage.release([claim]) == (job is not None)
+        same("given back", self.world.huey.storage.release([claim]), job is not None)
         if job is not None:
             job.back(uncounted=True)
 
@@ -319,8 +279,12 @@ class QueueMachine(RuleBasedStateMachine):
     @invariant()
     def tables_say_what_the_model_says(self) -> None:
         jobs, ended, letters, effects, gap = self.world.sql("execute snapshot")[0]
-        assert jobs == {task_id: job.row() for task_id, job in self.jobs.items()}
-        assert sorted(ended) == sorted(self.ended)
-        assert sorted(letters) == sorted(self.letters)
-        assert sorted(effects) == sorted(self.effects), "each effect once"
-        assert gap == 0, "the ledger has a gap"
+        same("jobs", jobs, {task_id: job.row() for task_id, job in self.jobs.items()})
+        same("ends", sorted(ended), sorted(self.ended))
+        same("letters", sorted(letters), sorted(self.letters))
+        same("effects, each once", sorted(effects), sorted(self.effects))
+        same("gap of the ledger", gap, 0)
+
+
+def same(what: str, found: Any, expected: Any) -> None:
+    assert found == expected, f"{what}: the tables say {found}, the model says {expected}"
