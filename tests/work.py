@@ -13,6 +13,7 @@ from uuid import UUID
 from skeldir_huey.db.engine import engine
 from skeldir_huey.db.sqlfile import sql
 from skeldir_huey.main import huey
+from skeldir_huey.queue.jobs import current_job
 from skeldir_huey.tasks.base import task, tenant_task, transaction
 
 # An effect without unique key: done twice, it is there twice.
@@ -107,6 +108,16 @@ def count_on_the_pool() -> int:
     """Use a connection of the worker's pool as the job before left it."""
     with engine("worker").connect() as connection:
         return int(connection.exec_driver_sql("select count(*) from attribution_events").scalar_one())
+
+
+@task(name="test.cut_on_the_pool", lane="ingest")
+def cut_on_the_pool() -> None:
+    """Lose a session that is not the job's own transaction, the first time."""
+    job = current_job.get()
+    assert job is not None and job.claim is not None
+    with engine("worker").connect() as connection:
+        if not job.claim.deaths:
+            connection.exec_driver_sql("select pg_terminate_backend(pg_backend_pid())")
 
 
 @tenant_task(name="test.count_then_fail", lane="ingest")

@@ -56,7 +56,7 @@ def write_letter(signal: str, job: Job, error_type: str, error: BaseException | 
             "task_args": _json(list(job.args)),
             "task_kwargs": _json(job.kwargs),
             "correlation_id": job.correlation_id,
-            "message": job.claim.message if job.claim else b"",
+            "message": job.claim.message if job.claim else job.message,
         },
     )
 

@@ -21,7 +21,7 @@ from huey.utils import SKIPPED, Error, normalize_time
 from skeldir_huey.errors import QueueError
 from skeldir_huey.log import get_log
 from skeldir_huey.queue import states
-from skeldir_huey.queue.jobs import Child, Job
+from skeldir_huey.queue.jobs import Child, Job, Stillborn
 from skeldir_huey.queue.messages import class_name, traceback_of
 from skeldir_huey.queue.outcomes import Outcome, error_type_of
 from skeldir_huey.queue.storage import utc
@@ -95,11 +95,8 @@ def _failed(huey: SkeldirHuey, job: Job, task: Task, error: BaseException) -> tu
         outcome.deletes.append(task.revoke_id)
     surface = final or (huey.store_intermediate_errors and not isinstance(error, RETRYING_EXCEPTIONS))
     described = Error(huey.build_error_result(task, error))
-    if surface:
-        following: Task | None = task if huey.results and not isinstance(task, PeriodicTask) else None
-        while following is not None:
-            outcome.puts[following.id] = huey.serializer.serialize(described)
-            following = following.on_complete if final else None
+    if surface and huey.results and not isinstance(task, PeriodicTask):
+        outcome.puts = _error_results(huey, task, described, down_the_chain=final)
     huey._run_post_execute(task, None, error)
     if surface and task.on_error:
         handler = copy.copy(task.on_error)
@@ -114,11 +111,20 @@ def _failed(huey: SkeldirHuey, job: Job, task: Task, error: BaseException) -> tu
     return outcome, after
 
 
-def chord_callback(huey: SkeldirHuey, job: Job, callback: Task, values: list[bytes]) -> Child:
-    """Return the callback of a chord that is complete, with its members' values."""
-    callback = copy.copy(callback)
-    callback.extend_data(([huey.serializer.deserialize(value) for value in values],))
-    return _child(huey, job, callback)
+def chord_callback(huey: SkeldirHuey, job: Job, callback: Task, values: list[bytes]) -> Child | Stillborn:
+    """Return the callback of a chord that is complete, with its members' values; or why it can never be enqueued."""
+    complete = copy.copy(callback)
+    complete.extend_data(([huey.serializer.deserialize(value) for value in values],))
+    try:
+        return _child(huey, job, complete)
+    except Exception as error:  # too large, say: the last member has ended all the same
+        log.exception("chord_callback_refused", callback_id=callback.id)
+        buried = huey.job_of(callback)
+        buried.tenant_id, buried.correlation_id = job.tenant_id, job.correlation_id
+        buried.message = huey.serialize_task(callback)
+        described = Error(huey.build_error_result(callback, error))
+        puts = _error_results(huey, callback, described) if huey.results else {}
+        return Stillborn(buried, error, puts, _member_of(huey, callback, described, down_the_chain=True))
 
 
 def added(child: Child) -> After:
@@ -128,6 +134,15 @@ def added(child: Child) -> After:
     run_at = child.row["run_at"]
     later = run_at is not None and run_at > dt.datetime.now(dt.UTC)
     return [(S.SIGNAL_ENQUEUED, child.task)] + ([(S.SIGNAL_SCHEDULED, child.task)] if later else [])
+
+
+def _error_results(huey: SkeldirHuey, task: Task, error: Error, down_the_chain: bool = True) -> dict[str, bytes]:
+    puts = {}
+    following: Task | None = task
+    while following is not None:
+        puts[following.id] = huey.serializer.serialize(error)
+        following = following.on_complete if down_the_chain else None
+    return puts
 
 
 def _add(huey: SkeldirHuey, job: Job, task: Task) -> After:

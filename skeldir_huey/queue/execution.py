@@ -6,6 +6,7 @@ import datetime as dt
 import time
 from typing import TYPE_CHECKING, Any
 
+import sqlalchemy.exc
 from huey import signals as S
 from huey.api import Task
 from huey.exceptions import CancelExecution, TaskTimeout
@@ -122,7 +123,7 @@ def _run(huey: SkeldirHuey, job: Job, task: Task) -> tuple[Any, Outcome, decide.
         job.children.clear()
         return None, Outcome(states.RELEASED, error=error, run_ms=run_ms), [(S.SIGNAL_INTERRUPTED, task)]
     if error is not None:
-        if job.cut and _may_try_again(huey, job):
+        if (job.cut or _of_our_database(error)) and _may_try_again(huey, job):
             job.children.clear()
             return None, Outcome(states.RELEASED, error=error, run_ms=run_ms, cut=True), []
         outcome, after = decide.failed(huey, job, task, error)
@@ -130,6 +131,11 @@ def _run(huey: SkeldirHuey, job: Job, task: Task) -> tuple[Any, Outcome, decide.
         outcome, after = decide.succeeded(huey, job, task, value)
     outcome.run_ms = run_ms
     return value, outcome, after
+
+
+def _of_our_database(error: BaseException) -> bool:
+    """Say whether a session was cut that the task opened by itself, through an engine and not by `transaction()`."""
+    return isinstance(error, sqlalchemy.exc.DBAPIError) and connection_lost(error)
 
 
 def _may_try_again(huey: SkeldirHuey, job: Job) -> bool:

@@ -16,7 +16,7 @@ from sqlalchemy.engine import Connection
 from skeldir_huey.db.engine import engine, enter
 from skeldir_huey.errors import DatabaseError, FenceLost, QueueError
 from skeldir_huey.queue.claims import Claim
-from skeldir_huey.queue.outcomes import connection_lost
+from skeldir_huey.queue.outcomes import Member, connection_lost
 from skeldir_huey.queue.storage import statement
 
 current_job: ContextVar[Job | None] = ContextVar("current_job", default=None)
@@ -44,12 +44,22 @@ class Child(NamedTuple):
     task: Any = None
 
 
+class Stillborn(NamedTuple):
+    """A job that the settlement cannot add, and buries at once: with a letter, results, and word to its own chord."""
+
+    job: Job
+    error: Exception
+    puts: dict[str, bytes]
+    member: Member | None
+
+
 @dataclass(eq=False)
 class Job:
     """One execution of a job. Receivers of `dead` and `ended` get it, too.
 
     Attributes:
         children: jobs enqueued meanwhile; they exist only if this execution settles well.
+        message: what is replayed, where there is no claim that has it.
     """
 
     task_id: str
@@ -61,6 +71,7 @@ class Job:
     kwargs: dict[str, Any] = field(default_factory=dict)
     letter_id: UUID | None = None
     claim: Claim | None = None
+    message: bytes = b""
     children: list[Child] = field(default_factory=list)
     worker: str = field(default_factory=lambda: threading.current_thread().name)
     connection: Connection | None = None  # an open transaction, to be committed by the settlement

@@ -13,6 +13,8 @@ from huey.exceptions import RateLimitExceeded, RetryTask, TaskLockedException, T
 
 from skeldir_huey.queue import states
 
+Member = tuple[str, int, int, bytes, Any]  # of a chord: its id, size, the member's index and value, the callback
+
 
 @dataclass
 class Outcome:
@@ -22,7 +24,7 @@ class Outcome:
         kind: done, dead, cancelled, errored (another attempt follows) or released (uncounted).
         puts: results to store, by key.
         deletes: keys to delete.
-        member: (chord id, size, index, value, callback) of the chord that the job belongs to.
+        member: what the chord that the job belongs to learns.
         message: the message of the next attempt.
         run_at: when the next attempt is due; None means at once.
         now: the time to use; None, as in production, means the database's clock.
@@ -33,7 +35,7 @@ class Outcome:
     kind: str
     puts: dict[str, bytes] = field(default_factory=dict)
     deletes: list[str] = field(default_factory=list)
-    member: tuple[str, int, int, bytes, Any] | None = None
+    member: Member | None = None
     message: bytes | None = None
     run_at: dt.datetime | None = None
     error_type: str | None = None

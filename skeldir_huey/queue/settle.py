@@ -9,9 +9,9 @@ from sqlalchemy.engine import Connection
 from skeldir_huey.db.engine import enter, rows
 from skeldir_huey.errors import FenceLost
 from skeldir_huey.queue import states
-from skeldir_huey.queue.jobs import Job, commit
+from skeldir_huey.queue.jobs import Child, Job, commit
 from skeldir_huey.queue.messages import class_name
-from skeldir_huey.queue.outcomes import Outcome
+from skeldir_huey.queue.outcomes import Member, Outcome
 from skeldir_huey.queue.signals import StrictSignals
 from skeldir_huey.queue.storage import statement
 
@@ -26,7 +26,8 @@ def settle(job: Job, outcome: Outcome, signals: StrictSignals, enqueue_callback:
         job: the execution; its open transaction, if any, holds the task's effects.
         outcome: how it ended.
         signals: the strict receivers of `dead` and `ended`; any exception of theirs rolls the settlement back.
-        enqueue_callback: called with (job, callback, values) for a completed chord, returns the child to add.
+        enqueue_callback: called with (job, callback, values) for a completed chord, returns the child to add,
+            or the stillborn to bury.
 
     Raises:
         FenceLost: the claim no longer holds; nothing was written.
@@ -44,7 +45,9 @@ def settle(job: Job, outcome: Outcome, signals: StrictSignals, enqueue_callback:
         if job.claim is not None and not _end_row(connection, job, outcome):
             job.lost = True
             raise FenceLost(f"job {job.task_id} is no longer ours")
-        _write_rest(connection, job, outcome, enqueue_callback)
+        _write_rest(connection, outcome)
+        if outcome.member is not None:
+            _write_member(connection, job, outcome.member, signals, enqueue_callback)
         if outcome.kind != states.ERRORED:
             _add_children(connection, job)
         if outcome.kind == states.DEAD:
@@ -91,20 +94,37 @@ def _end_row(connection: Connection, job: Job, outcome: Outcome) -> bool:
     )
 
 
-def _write_rest(connection: Connection, job: Job, outcome: Outcome, enqueue_callback: Any) -> None:
+def _write_rest(connection: Connection, outcome: Outcome) -> None:
     for key in outcome.deletes:
         connection.exec_driver_sql(statement("delete_result"), {"key": key})
     for key, value in outcome.puts.items():
-        connection.exec_driver_sql(
-            statement("put_result"), {"key": key, "value": value, "is_result": True, "ttl_s": None}
-        )
-    if outcome.member is not None:
-        chord_id, size, index, value, callback = outcome.member
-        connection.exec_driver_sql(statement("chord_lock"), {"chord_id": chord_id})
-        connection.exec_driver_sql(statement("chord_member"), {"chord_id": chord_id, "idx": index, "value": value})
-        values = rows(connection, statement("chord_take"), {"chord_id": chord_id, "size": size})
-        if values:
-            job.children.append(enqueue_callback(job, callback, [bytes(row["value"]) for row in values]))
+        _put(connection, key, value)
+
+
+def _put(connection: Connection, key: str, value: bytes) -> None:
+    connection.exec_driver_sql(statement("put_result"), {"key": key, "value": value, "is_result": True, "ttl_s": None})
+
+
+def _write_member(
+    connection: Connection, job: Job, member: Member, signals: StrictSignals, enqueue_callback: Any
+) -> None:
+    chord_id, size, index, value, callback = member
+    connection.exec_driver_sql(statement("chord_lock"), {"chord_id": chord_id})
+    connection.exec_driver_sql(statement("chord_member"), {"chord_id": chord_id, "idx": index, "value": value})
+    values = rows(connection, statement("chord_take"), {"chord_id": chord_id, "size": size})
+    if not values:
+        return
+    child = enqueue_callback(job, callback, [bytes(row["value"]) for row in values])
+    if isinstance(child, Child):
+        job.children.append(child)
+        return
+    for key, result in child.puts.items():
+        _put(connection, key, result)
+    if child.member is not None:
+        _write_member(connection, job, child.member, signals, enqueue_callback)
+    child.job.connection = connection
+    signals.send_dead(child.job, states.PERMANENT, child.error)
+    enter(connection, None, "app_rw")
 
 
 def _add_children(connection: Connection, job: Job) -> None:

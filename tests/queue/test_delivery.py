@@ -248,3 +248,11 @@ def test_job_without_retries_left_keeps_its_message(database: Database, huey: Sk
     run_all()
     value = huey.serializer.deserialize(bytes(database.value("select value from huey.result")))
     assert value == [identity, dt.datetime(2026, 1, 2, tzinfo=dt.UTC), (1, {"a": b"x"})]
+
+
+def test_a_session_of_the_tasks_own_that_is_cut_is_no_failure(database: Database, run_all: RunAll) -> None:
+    """As a restart of the server cuts it: the job runs again, though it has no retries."""
+    work.cut_on_the_pool()
+    run_all()
+    assert database.query("select outcome from huey.job_attempt order by id") == [("released",), ("done",)]
+    assert database.value("select count(*) from worker_failed_jobs") == 0

@@ -1,6 +1,6 @@
 """The queue against its model, on a real database; and the mutants that the model must find.
 
-For more of it: SKELDIR_MODEL_EXAMPLES=20000.
+For more of it: MODEL_EXAMPLES=20000.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from tests.queue.model_world import World
 
 Mutate = Callable[[str, str, str], None]
 
-EXAMPLES = int(os.environ.get("SKELDIR_MODEL_EXAMPLES", "300"))
+EXAMPLES = int(os.environ.get("MODEL_EXAMPLES", "300"))
 
 
 @pytest.fixture
@@ -80,6 +80,7 @@ def run(machine: type[QueueMachine], *phases: Phase) -> None:
     )
 
 
+@pytest.mark.timeout(60 + EXAMPLES)
 def test_the_queue_does_what_the_model_says(machine: type[QueueMachine]) -> None:
     run(machine)
 
