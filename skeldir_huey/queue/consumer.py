@@ -100,10 +100,10 @@ class QueueScheduler(Scheduler):
             self._step("rotation_failed", lambda: self.huey.storage.run(statement("rotate_history")))
         self.sleep_for_interval(began, min(self.interval, self._rescuer.next_look_s()))
 
-    @staticmethod
-    def _resume_due() -> None:
-        with engines.transaction(None, role="app_rw") as connection:
-            control.resume_due(connection)
+    def _resume_due(self) -> None:
+        if self.huey.storage.run(statement("due_resumes"), {"now": None}):
+            with engines.transaction(None, role="app_rw") as connection:
+                control.resume_due(connection)
 
     @staticmethod
     def _step(event: str, action: Any) -> None:
