@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import threading
 from collections.abc import Callable
 from typing import Any
 
+import psycopg2
+
+from skeldir_huey.log import get_log
+
+log = get_log("queue.line")
+
 # In one round trip and one implicit transaction: a session SET would leak through a pooler.
 _AS_QUEUE = "set local role app_rw; "
 _LAZY = "set local synchronous_commit to off; "
 # A plan that is kept was made when the tables may have been empty: it must be the one for full ones.
 _INDEXES = "set local enable_seqscan to off; set local enable_bitmapscan to off; "
+# A plan that is not in this session, or is there already: another client's session, through a pooler.
+_FOREIGN_PLAN = ("26000", "42P05")
 _PLACEHOLDER = re.compile(r"%\(([a-z_]+)\)s")
 
 
@@ -26,6 +35,12 @@ def numbered(text: str) -> tuple[str, list[str]]:
         return f"${names.index(match[1]) + 1}"
 
     return _PLACEHOLDER.sub(number, text).replace("%%", "%"), names
+
+
+def _sqlstate(error: BaseException) -> str | None:
+    """Return the SQLSTATE of the driver's error, also when the storage's library wrapped it."""
+    driver = error if isinstance(error, psycopg2.Error) else error.__context__
+    return driver.pgcode if isinstance(driver, psycopg2.Error) else None
 
 
 class Line:
@@ -99,22 +114,35 @@ class Line:
         first: str = "",
     ) -> Any:
         database = self.database
+        before = _AS_QUEUE + ("" if durable else _LAZY) + (f"{first};\n" if first else "")
         try:
-            statement = self._kept(prepare, text) if prepare and self._prepared is not None else text
-            before = _AS_QUEUE + ("" if durable else _LAZY) + (f"{first};\n" if first else "")
-            return database.execute_sql(before + statement, parameters or {})
+            if prepare and self._prepared is not None:
+                try:
+                    return database.execute_sql(before + self._kept(prepare, text), parameters or {})
+                except Exception as error:
+                    if _sqlstate(error) not in _FOREIGN_PLAN:
+                        raise
+                    self._stop_preparing()  # the transaction was rolled back: nothing has happened yet
+            return database.execute_sql(before + text, parameters or {})
         except Exception:
             if not database.is_connection_usable():
                 database.close()
             raise
 
+    def _stop_preparing(self) -> None:
+        log.warning("plans_not_kept", advice="DATABASE_URL leads through a pooler; set DATABASE_DIRECT_URL past it")
+        self._prepared = None
+        self._may_prepare = lambda: False
+
     def _kept(self, name: str, text: str) -> str:
         assert self._prepared is not None
         if name not in self._prepared:
             body, names = numbered(text)
-            self._database.connection().cursor().execute(f"prepare {name} as {body}")
+            # The text is part of the name: a session that a pooler hands on never runs another release's statement.
+            plan = f"{name}_{hashlib.sha256(body.encode()).hexdigest()[:12]}"
+            self._database.connection().cursor().execute(f"prepare {plan} as {body}")
             arguments = ", ".join(f"%({one})s" for one in names)
-            self._prepared[name] = f"{_INDEXES}execute {name}({arguments})" if names else f"{_INDEXES}execute {name}"
+            self._prepared[name] = f"{_INDEXES}execute {plan}({arguments})" if names else f"{_INDEXES}execute {plan}"
         return self._prepared[name]
 
     def close(self) -> bool:

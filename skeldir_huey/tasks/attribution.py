@@ -97,24 +97,35 @@ def schedule_recompute_window(
         InputError: names the field that is wrong; nothing was written.
     """
     identity = runs.identify(tenant_id, window_start, window_end, model_version)
+    correlation = _correlation() if correlation_id is None else parse_uuid(correlation_id, "correlation_id")
+    with engine.transaction(identity.tenant_id) as connection:
+        return ask_for_run(connection, identity, correlation, fail=fail, reason=reason)[0]
+
+
+def ask_for_run(
+    connection: Connection, identity: runs.Identity, correlation_id: UUID, *, fail: bool = False, reason: str = "asked"
+) -> tuple[Run, bool]:
+    """Do the same on the caller's transaction; returns the run, and whether a job was made for it.
+
+    Raises:
+        InputError: names the field that is wrong; nothing was written.
+    """
     if fail and not settings().test_tasks:
         raise InputError("fail", "a run fails on request only where SKELDIR_TEST_TASKS=1")
-    correlation = _correlation() if correlation_id is None else parse_uuid(correlation_id, "correlation_id")
+    store.read_version(connection, identity.tenant_id, identity.model_version)
+    run, needed = runs.request(connection, identity, correlation_id, reason)
+    if not needed:
+        return run, False
     task = recompute_window.s(
         tenant_id=identity.tenant_id,
         window_start=identity.window_start.isoformat(),
         window_end=identity.window_end.isoformat(),
-        model_version=model_version,
+        model_version=identity.model_version,
         **({"fail": True} if fail else {}),
     )
     task.then(refresh_all)
-    with engine.transaction(identity.tenant_id) as connection:
-        store.read_version(connection, identity.tenant_id, model_version)
-        run, needed = runs.request(connection, identity, correlation, reason)
-        if not needed:
-            return run
-        task_id = huey.enqueue_in(connection, task, correlation_id=correlation)
-        return runs.assign(connection, identity.tenant_id, run.id, task_id)
+    task_id = huey.enqueue_in(connection, task, correlation_id=correlation_id)
+    return runs.assign(connection, identity.tenant_id, run.id, task_id), True
 
 
 def _correlation() -> UUID:

@@ -83,9 +83,18 @@ def start_backfill(tenant_id: object, range_start: object, range_end: object, mo
     """
     identity = runs.identify(tenant_id, range_start, range_end, model_version)
     with engine.transaction(identity.tenant_id) as connection:
-        store.read_version(connection, identity.tenant_id, model_version)
-        made = backfills.create(connection, identity, uuid.uuid4())
-        _enqueue(connection, made)
+        return start_in(connection, identity)
+
+
+def start_in(connection: Connection, identity: runs.Identity) -> Backfill:
+    """Do the same on the caller's transaction.
+
+    Raises:
+        InputError: names the field that is wrong; nothing was written.
+    """
+    store.read_version(connection, identity.tenant_id, identity.model_version)
+    made = backfills.create(connection, identity, uuid.uuid4())
+    _enqueue(connection, made)
     return made
 
 
@@ -97,11 +106,16 @@ def resume_backfill(tenant_id: UUID, backfill_id: UUID) -> Backfill:
         Conflict: it is done. One that is running goes on as it is.
     """
     with engine.transaction(tenant_id) as connection:
-        found = backfills.read(connection, tenant_id, backfill_id, lock=True)
-        if found.status == "succeeded":
-            raise Conflict(f"backfill {backfill_id} is done")
-        found = backfills.change(connection, found, "running")
-        _enqueue(connection, found)
+        return resume_in(connection, tenant_id, backfill_id)
+
+
+def resume_in(connection: Connection, tenant_id: UUID, backfill_id: UUID) -> Backfill:
+    """Do the same on the caller's transaction; raises what `resume_backfill` does."""
+    found = backfills.read(connection, tenant_id, backfill_id, lock=True)
+    if found.status == "succeeded":
+        raise Conflict(f"backfill {backfill_id} is done")
+    found = backfills.change(connection, found, "running")
+    _enqueue(connection, found)
     return found
 
 
@@ -113,10 +127,15 @@ def cancel_backfill(tenant_id: UUID, backfill_id: UUID) -> Backfill:
         Conflict: it is done.
     """
     with engine.transaction(tenant_id) as connection:
-        found = backfills.read(connection, tenant_id, backfill_id, lock=True)
-        if found.status == "succeeded":
-            raise Conflict(f"backfill {backfill_id} is done")
-        return backfills.change(connection, found, "cancelled")
+        return cancel_in(connection, tenant_id, backfill_id)
+
+
+def cancel_in(connection: Connection, tenant_id: UUID, backfill_id: UUID) -> Backfill:
+    """Do the same on the caller's transaction; raises what `cancel_backfill` does."""
+    found = backfills.read(connection, tenant_id, backfill_id, lock=True)
+    if found.status == "succeeded":
+        raise Conflict(f"backfill {backfill_id} is done")
+    return backfills.change(connection, found, "cancelled")
 
 
 def _enqueue(connection: Connection, found: Backfill) -> None:

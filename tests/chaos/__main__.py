@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import random
 import re
+import signal
 import sys
 from pathlib import Path
 
@@ -72,4 +73,5 @@ def main(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # takes everything away, as Ctrl-C does
     sys.exit(main(sys.argv[1:]))
