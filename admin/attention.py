@@ -59,7 +59,7 @@ def needs_you_now(
     if runs and runs.get("failed"):
         count = runs["failed"]
         noun = "run has" if count == 1 else "runs have"
-        url = link("runs.index", status="failed")
+        url = link("recompute.index", status="failed")
         found.append(Need("bad", f"{number(count)} {noun} failed", "their allocations may be old", url, "Open runs"))
     for lane in lanes or ():
         queue = link("queues.detail", lane=lane.name)

@@ -3,34 +3,35 @@
 from __future__ import annotations
 
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
-from flask import Flask, abort, request, session
+from flask import Flask, current_app, g, session
+from flask_login import user_logged_out
 from flask_security import (
     LoginForm,
     RoleMixin,
     Security,
     SQLAlchemySessionUserDatastore,
     UserMixin,
-    current_user,
     password_changed,
+    tf_disabled,
+    tf_profile_changed,
     user_authenticated,
 )
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.orm import Session, registry, scoped_session, sessionmaker
-from werkzeug.wrappers import Response
 
-from admin.limiter import Limiter
-from admin.security import request_id
+from admin import guard, second_factor, sessions
+from admin.fresh import FRESH_FOR
+from admin.second_factor import OneTimeTotp, take_recovery_code
+from admin.trail import record
 from admin.users import PASSWORD_MIN
 from skeldir_huey.db.engine import engine, enter, transaction
-from skeldir_huey.db.tables import ConsoleAudit, ConsoleUser
-from skeldir_huey.errors import InputError
-from skeldir_huey.log import get_log
+from skeldir_huey.db.tables import ConsoleUser
 
-log = get_log("console")
+__all__ = ["User", "install", "record"]
 
 
 class User(UserMixin):
@@ -44,14 +45,14 @@ class Role(RoleMixin):
     """Flask-Security asks for a class; our permissions are console_grant rows, see permissions.py."""
 
 
-class ConsoleSession(Session):
+class AccountSession(Session):
     """The session of sign-in only: acts as console_global. Pages read through scope.reading instead."""
 
     def get_bind(self, *args: Any, **kwargs: Any) -> Engine:
         return engine("console")
 
 
-@sa.event.listens_for(ConsoleSession, "after_begin")
+@sa.event.listens_for(AccountSession, "after_begin")
 def _act_as_global(session: Session, transaction: Any, connection: Connection) -> None:
     enter(connection, None, "console_global")
 
@@ -61,8 +62,14 @@ class Users(SQLAlchemySessionUserDatastore):
 
     def find_user(self, case_insensitive: bool = False, **kwargs: Any) -> Any:
         found = super().find_user(case_insensitive, **kwargs)
+        # The owner of this cookie is asked for: was that session ended in another window?
+        of_cookie = found is not None and session.get("_user_id") in kwargs.values()
+        ended = of_cookie and not sessions.is_live(self.db.session.connection())
         self.db.session.commit()
-        return found
+        return None if ended else found
+
+    def mf_delete_recovery_code(self, user: Any, idx: int) -> bool:
+        return take_recovery_code(user, idx)
 
 
 class SignInForm(LoginForm):
@@ -92,84 +99,66 @@ def install(app: Flask) -> None:
         SECURITY_API_ENABLED_METHODS=["session"],
         SECURITY_FLASH_MESSAGES=True,
         SECURITY_REDIRECT_VALIDATE_MODE=None,
+        SECURITY_FRESHNESS=FRESH_FOR,
+        SECURITY_FRESHNESS_GRACE_PERIOD=timedelta(0),
     )
-    sessions = scoped_session(sessionmaker(class_=ConsoleSession, expire_on_commit=False))
-    Security(app, Users(sessions, User, Role), login_form=SignInForm)
+    second_factor.configure(app)
+    accounts = scoped_session(sessionmaker(class_=AccountSession, expire_on_commit=False))
+    Security(app, Users(accounts, User, Role), login_form=SignInForm, totp_cls=OneTimeTotp)
     # Flask-Security would also take a token from the URL; a session cookie is the only way in.
     app.login_manager.request_loader(lambda request: None)  # type: ignore[attr-defined]
 
     @app.teardown_appcontext
     def close(error: BaseException | None) -> None:
-        sessions.remove()
+        accounts.remove()
 
-    limiter = Limiter()
-    app.before_request(_refuse_unsafe_next)
-
-    @app.before_request
-    def slow_down() -> None:
-        if request.method == "POST" and request.endpoint == "security.login":
-            wait_s = limiter.attempt(request.remote_addr or "", request.form.get("email", "").strip().lower())
-            if wait_s:
-                log.warning("sign_in_limited", source_address=request.remote_addr, request_id=str(request_id()))
-                abort(429, "Too many sign-in attempts. Try again in a few minutes.")
-
-    @app.after_request
-    def forget(response: Response) -> Response:
-        if request.method == "POST" and request.endpoint == "security.login" and current_user.is_authenticated:
-            limiter.forget(request.remote_addr or "", request.form.get("email", "").strip().lower())
-        return response
-
+    guard.install(app)
     user_authenticated.connect(_signed_in, app)
+    user_logged_out.connect(_signed_out, app)
     password_changed.connect(_password_changed, app)
+    tf_profile_changed.connect(_second_factor_set, app)
+    tf_disabled.connect(_second_factor_removed, app)
 
 
-def safe_path(url: str) -> bool:
-    """Return whether a URL may follow a sign-in: a path of this site that no browser reads otherwise."""
-    return (
-        url.startswith("/")
-        and not url.startswith("//")
-        and "\\" not in url
-        and len(url) <= 2000
-        and all(" " < character != "\x7f" for character in url)
-    )
+def _connection() -> Connection:
+    """Return the transaction in which Flask-Security changes the account; it is committed at the end of the request."""
+    made: Connection = current_app.extensions["security"].datastore.db.session.connection()
+    return made
 
 
-def _refuse_unsafe_next() -> None:
-    if request.blueprint == "security":
-        for url in (*request.args.getlist("next"), *request.form.getlist("next")):
-            if url and not safe_path(url):
-                raise InputError("next", "expected a path of this console")
-
-
-def _signed_in(app: Flask, user: Any, **extra: Any) -> None:
+def _signed_in(app: Flask, user: Any, authn_via: list[str] | None = None, **extra: Any) -> None:
+    # A token that somebody planted before the sign-in is worth nothing after it.
+    session.pop("csrf_token", None)
+    g.pop("csrf_token", None)
     session.permanent = True
-    session["signed_in_at"] = int(time.time())
+    session["signed_in_at"] = session["seen_at"] = int(time.time())
+    connection = _connection()
+    sessions.start(connection, user.id)
+    if authn_via == ["change"]:
+        sessions.end(connection, user.id, but=sessions.current_id())
+        return
+    connection.execute(sa.update(ConsoleUser).where(ConsoleUser.id == user.id).values(last_login_at=datetime.now(UTC)))
+    record(connection, user.email, "sign_in", "console_user", str(user.id))
+
+
+def _signed_out(app: Flask, user: Any, **extra: Any) -> None:
+    if user is None or not user.is_authenticated:
+        return
     with transaction(None, role="console_global", who="console") as connection:
-        connection.execute(
-            sa.update(ConsoleUser).where(ConsoleUser.id == user.id).values(last_login_at=datetime.now(UTC))
-        )
-        record(connection, user.email, "sign_in", "console_user", str(user.id))
+        if sid := sessions.current_id():
+            sessions.end(connection, user.id, only=sid)
+        record(connection, user.email, "sign_out", "console_user", str(user.id))
+    session.pop("sid", None)
 
 
 def _password_changed(app: Flask, user: Any, **extra: Any) -> None:
-    session["signed_in_at"] = int(time.time())
-    with transaction(None, role="console_global", who="console") as connection:
-        record(connection, user.email, "change_password", "console_user", str(user.id))
+    record(_connection(), user.email, "change_password", "console_user", str(user.id))
 
 
-def record(connection: Connection, actor: str, action: str, target_type: str, target_id: str, **columns: Any) -> None:
-    """Write an audit row in the caller's transaction; address and request id come from the request."""
-    connection.execute(
-        sa.insert(ConsoleAudit).values(
-            {
-                "actor": actor,
-                "source_address": request.remote_addr,
-                "action": action,
-                "target_type": target_type,
-                "target_id": target_id,
-                "result": "ok",
-                "request_id": request_id(),
-            }
-            | columns
-        )
-    )
+def _second_factor_set(app: Flask, user: Any, **extra: Any) -> None:
+    record(_connection(), user.email, "set_second_factor", "console_user", str(user.id))
+
+
+def _second_factor_removed(app: Flask, user: Any, **extra: Any) -> None:
+    user.mf_recovery_codes = None
+    record(_connection(), user.email, "remove_second_factor", "console_user", str(user.id))

@@ -78,6 +78,24 @@ def after(kind: type[UUID] | type[int] = UUID) -> After | None:
     return After(at, row_id)
 
 
+def day(name: str) -> datetime | None:
+    """Return the midnight, UTC, of a day such as 2025-06-01; None when it is absent.
+
+    Raises:
+        InputError: it is no day, or not of the years 1970 to 2199.
+    """
+    value = text(name)
+    if not value:
+        return None
+    try:
+        found = datetime.strptime(value, "%Y-%m-%d").replace(tzinfo=UTC)
+    except ValueError:
+        raise InputError(name, f"expected a day such as 2025-06-01, got {value!r}") from None
+    if not 1970 <= found.year < 2200:
+        raise InputError(name, f"expected a day of the years 1970 to 2199, got {value!r}")
+    return found
+
+
 def path_uuid(value: str) -> UUID:
     """Return an id from the path.
 

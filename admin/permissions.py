@@ -11,8 +11,12 @@ import sqlalchemy as sa
 from flask import Flask, g
 from flask_security import current_user
 
+from admin import fresh
+from admin.fresh import require_fresh
 from skeldir_huey.db.engine import transaction
 from skeldir_huey.db.tables import ConsoleGrant
+
+__all__ = ["NEED", "RANK", "Grants", "can", "grants_of", "require_fresh"]
 
 RANK = {"viewer": 1, "operator": 2, "admin": 3}
 
@@ -23,6 +27,11 @@ NEED = {
     "abandon": "operator",
     "reopen": "operator",
     "pause": "operator",
+    "cancel": "operator",
+    "cron": "operator",
+    "recompute": "operator",
+    "refresh": "operator",
+    "limits": "admin",
     "users": "admin",
 }
 
@@ -70,6 +79,7 @@ def can(user: Any, action: str, tenant_id: UUID | None) -> bool:
 
 
 def install(app: Flask) -> None:
-    """Give templates `may(action, tenant_id)` and `need(action)`."""
+    """Give templates `may(action, tenant_id)`, `need(action)`, and what fresh.py gives."""
     app.jinja_env.globals["may"] = lambda action, tenant_id: can(current_user, action, tenant_id)
     app.jinja_env.globals["need"] = NEED.__getitem__
+    fresh.install(app)

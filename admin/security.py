@@ -18,6 +18,7 @@ from werkzeug.wrappers import Response
 from skeldir_huey.config import Settings
 
 SESSION_HOURS = 8
+IDLE_MINUTES = 60
 MAX_BODY_BYTES = 64 * 1024
 
 # No nonce and no 'unsafe-inline': nothing inline exists. Tested on every route.
@@ -94,8 +95,13 @@ def kept_secret(folder: Path) -> str:
 
 def _end_old_session() -> None:
     # Flask renews the cookie whenever the session changes, so its own lifetime alone would slide.
-    if "_user_id" in session and session.get("signed_in_at", 0) < time.time() - SESSION_HOURS * 3600:
+    if "_user_id" not in session or request.endpoint == "static":
+        return
+    now, seen_at = time.time(), session.get("seen_at", 0)
+    if session.get("signed_in_at", 0) < now - SESSION_HOURS * 3600 or seen_at < now - IDLE_MINUTES * 60:
         session.clear()
+    elif "X-Live" not in request.headers and seen_at < now - 60:
+        session["seen_at"] = int(now)  # a page that updates itself on an empty chair is not somebody at work
 
 
 def _add_headers(response: Response) -> Response:

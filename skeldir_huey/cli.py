@@ -32,6 +32,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "compare": ("compare", "show two model versions side by side, per channel and per conversion"),
     "explain": ("explain", "follow every cent of one conversion to its touches and its run"),
     "user": ("user", "create or change an operator of the console"),
+    "audit": ("audit", "check that no row of the console's audit log was changed, deleted or moved"),
     "web": ("web", "serve the console (the Procfile's web)"),
 }
 

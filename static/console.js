@@ -66,7 +66,7 @@ document.addEventListener('click', event => {
 
 // Keys: none fires while something is typed or a dialog is open.
 let lastG = 0;
-const places = {o: '/admin/', q: '/admin/queues/', d: '/admin/dead/', r: '/admin/runs/', a: '/admin/allocations/'};
+const places = {o: '/admin/', q: '/admin/queues/', j: '/admin/jobs/', d: '/admin/dead/', r: '/admin/recompute/', a: '/admin/allocations/'};
 function go(path) {
   const link = findAll('.side a').find(one => new URL(one.href).pathname === path);
   if (link) location.href = link.href;
@@ -78,7 +78,10 @@ document.addEventListener('keydown', event => {
   lastG = 0;
   if (wasG && places[event.key]) go(places[event.key]);
   else if (event.key === 'g') lastG = Date.now();
-  else if (event.key === 't') nextTheme();
+  else if (event.key === '/') {
+    event.preventDefault();
+    find('#search').focus();
+  } else if (event.key === 't') nextTheme();
   else if (event.key === 'r') find('#live').click();
   else if (event.key === '?') find('#keys').showModal();
 });

@@ -20,9 +20,9 @@ from tests.cluster import Cluster, Database
 from tests.conftest import TEMPLATE, JsonLog, prepare
 from tests.waiting import until
 
-WELL = (200, {"status": "ok", "broker": "ok", "database": "ok"})
-DOWN = (503, {"status": "unavailable", "broker": "unavailable", "database": "unavailable"})
-NO_QUEUE = (503, {"status": "unavailable", "broker": "unavailable", "database": "ok"})
+WELL = (200, {"status": "ok", "broker": "ok", "database": "ok", "workers": "ok"})
+DOWN = (503, {"status": "unavailable", "broker": "unavailable", "database": "unavailable", "workers": "ok"})
+NO_QUEUE = (503, {"status": "unavailable", "broker": "unavailable", "database": "ok", "workers": "ok"})
 
 
 @pytest.fixture
@@ -94,7 +94,9 @@ def test_a_frozen_server_is_noticed(own_cluster: Cluster, fragile: Monitor) -> N
     os.kill(own_cluster.pid, signal.SIGSTOP)
     try:
         until(lambda: answer_within(fragile, 5) == DOWN, 10, "503 of a server that is stopped by SIGSTOP")
-        assert get(fragile, "/metrics")[0] == 200
+        status, text, _ = get(fragile, "/metrics")
+        assert status == 200
+        assert "skeldir_database_read 0.0" in text and "huey_queue_depth{" not in text, "old numbers are not shown"
     finally:
         os.kill(own_cluster.pid, signal.SIGCONT)
     until(lambda: health(fragile) == WELL, 5, "200 after SIGCONT")
@@ -143,6 +145,7 @@ def test_many_probes_share_one_session(database: Database) -> None:
 
 def test_metrics_count_each_task(served: Monitor) -> None:
     name = "skeldir.tests.counted"
+    metrics.allow("task_name", {name})
     metrics.task_started(name)
     metrics.task_started(name)
     metrics.task_succeeded(name, 0.3)
@@ -155,9 +158,9 @@ def test_metrics_count_each_task(served: Monitor) -> None:
     assert float(samples[f"huey_task_started_total{{{label}}}"]) == 2
     assert float(samples[f"huey_task_success_total{{{label}}}"]) == 1
     assert float(samples[f"huey_task_failure_total{{{label}}}"]) == 1
-    bounds = ("0.01", "0.05", "0.1", "0.25", "0.5", "1.0", "2.0", "5.0", "10.0", "+Inf")
+    bounds = ("0.01", "0.05", "0.1", "0.25", "0.5", "1.0", "2.0", "5.0", "10.0", "60.0", "600.0", "+Inf")
     buckets = {bound: float(samples[f'huey_task_duration_seconds_bucket{{le="{bound}",{label}}}']) for bound in bounds}
-    assert list(buckets.values()) == [0, 0, 0, 0, 1, 1, 1, 1, 1, 2]
+    assert list(buckets.values()) == [0, 0, 0, 0, 1, 1, 1, 1, 1, 2, 2, 2]
     assert float(samples[f"huey_task_duration_seconds_sum{{{label}}}"]) == pytest.approx(20.3)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import sys
 import time
@@ -153,6 +154,19 @@ def kills_its_worker() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+@task(name="test.whose_pid", lane="ingest")
+def whose_pid() -> int:
+    """Take long enough that every worker gets a share."""
+    time.sleep(0.05)
+    return os.getpid()
+
+
+@task(name="test.sits_in_c", lane="ingest", timeout=0.5)
+def sits_in_c(seconds: float) -> None:
+    """Be out of the timeout's reach: one call that does not come back to the interpreter."""
+    time.sleep(seconds)
+
+
 @task(name="test.add", lane="ingest", retries=1)
 def add(left: int, right: int) -> int:
     return left + right
@@ -196,6 +210,72 @@ def smuggler(other: str, *, tenant_id: UUID) -> None:
 def locked() -> None:
     with huey.lock_task("gate"):
         pass
+
+
+@tenant_task(name="test.exclusive_effect", lane="ingest")
+def exclusive_effect(marker: str, path: str, *, tenant_id: UUID) -> None:
+    """Insert and take a lock that only one transaction can have, then wait for a file in the middle of it."""
+    with transaction() as connection:
+        _insert(connection, tenant_id, marker)
+        connection.exec_driver_sql(f"select pg_advisory_xact_lock({GATE + 1})")
+        Path(f"{path}.started").touch()
+        while not Path(path).exists():
+            time.sleep(0.02)
+
+
+@tenant_task(name="test.flaky_effect", lane="ingest", retries=3)
+def flaky_effect(marker: str, *, tenant_id: UUID) -> None:
+    """Fail after the effect in the first two attempts."""
+    job = current_job.get()
+    assert job is not None and job.claim is not None
+    with transaction() as connection:
+        _insert(connection, tenant_id, marker)
+    if job.claim.attempt < 3:
+        raise ValueError(f"{marker}: attempt {job.claim.attempt} fails")
+
+
+@tenant_task(name="test.slow_failure", lane="ingest", retries=3)
+def slow_failure(marker: str, path: str, *, tenant_id: UUID) -> None:
+    """Wait for a file, then fail, but not in the second attempt."""
+    job = current_job.get()
+    assert job is not None and job.claim is not None
+    Path(f"{path}.{marker}").touch()
+    while not Path(path).exists():
+        time.sleep(0.02)
+    with transaction() as connection:
+        _insert(connection, tenant_id, marker)
+    if job.claim.attempt < 2:
+        raise ValueError(f"{marker} fails once")
+
+
+@task(name="test.eats_memory", lane="ingest")
+def eats_memory() -> None:
+    """Ask for more memory than a limit on the process allows."""
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (2**30, before[1]))
+    try:
+        bytearray(2**31)
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, before)
+
+
+@tenant_task(name="test.waiting_link", lane="ingest")
+def waiting_link(marker: str, path: str, *, tenant_id: UUID) -> str:
+    """Wait for a file, then insert: the head of a chain."""
+    Path(f"{path}.{marker}").touch()
+    while not Path(path).exists():
+        time.sleep(0.02)
+    with transaction() as connection:
+        _insert(connection, tenant_id, marker)
+    return marker
+
+
+@tenant_task(name="test.last_link", lane="ingest")
+def last_link(previous: str, *, tenant_id: UUID) -> str:
+    """Insert after the link before, whose value comes first."""
+    with transaction() as connection:
+        _insert(connection, tenant_id, f"after {previous}")
+    return f"after {previous}"
 
 
 promote = sql("queue", "promote")

@@ -1,9 +1,8 @@
-"""Allocations of one tenant: per channel against the revenue they split, and one sale with its journey."""
+"""Allocations of one tenant: its model versions, the events of a channel, and one sale with its journey."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -12,6 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
 from admin.params import After
+from admin.reads.comparison import Period
 from admin.reads.pages import Page, read_page
 from skeldir_huey.db.tables import Allocation, Channel, Event, ModelVersion, Published
 
@@ -19,113 +19,58 @@ TOUCH_LIMIT = 200
 MAX_LOOKBACK = timedelta(days=90)
 
 
-@dataclass(frozen=True)
-class CurrencyTable:
-    """One currency under one model version: its channels, their sum, and the revenue of the events they split."""
-
-    currency: str
-    channels: Sequence[Row]
-    event_count: int
-    revenue_cents: int
-
-    @property
-    def sum_cents(self) -> int:
-        return sum(row.cents for row in self.channels)
-
-    @property
-    def sum_credit(self) -> Any:
-        return sum(row.credit for row in self.channels)
-
-    @property
-    def difference_cents(self) -> int:
-        return self.sum_cents - self.revenue_cents
-
-    def share(self, cents: int) -> float | None:
-        """Return a channel's part of the sum; None when the sum is zero."""
-        return cents / self.sum_cents if self.sum_cents else None
-
-
 def versions(connection: Connection) -> Sequence[Row]:
     """Return the tenant's model versions, the published one first, then the newest."""
-    published = sa.select(Published.model_version).scalar_subquery()
-    is_published = (ModelVersion.model_version == sa.func.coalesce(published, "")).label("is_published")
+    return _versions(connection, ())
+
+
+def versions_of(connection: Connection, tenant_id: UUID) -> Sequence[Row]:
+    """Return the same for a tenant, in a scope that may show others as well."""
+    return _versions(connection, (ModelVersion.tenant_id == tenant_id,))
+
+
+def _versions(connection: Connection, where: Sequence[Any]) -> Sequence[Row]:
+    is_published = Published.model_version.is_not(None).label("is_published")
     return connection.execute(
-        sa.select(ModelVersion.model_version, ModelVersion.params, ModelVersion.model_type, is_published).order_by(
-            is_published.desc(), ModelVersion.created_at.desc(), ModelVersion.model_version
+        sa.select(ModelVersion.model_version, ModelVersion.params, ModelVersion.model_type, is_published)
+        .join(
+            Published,
+            sa.and_(
+                Published.tenant_id == ModelVersion.tenant_id, Published.model_version == ModelVersion.model_version
+            ),
+            isouter=True,
         )
+        .where(*where)
+        .order_by(is_published.desc(), ModelVersion.created_at.desc(), ModelVersion.model_version)
     ).all()
 
 
-def by_channel(connection: Connection, model_version: str) -> list[CurrencyTable]:
-    """Return one table per currency: amounts are never added across currencies."""
-    channels = connection.execute(
-        sa.select(
-            Allocation.currency,
-            Allocation.channel_code.label("channel"),
-            sa.func.max(Channel.display_name).label("display_name"),
-            sa.func.bool_or(Channel.is_paid).label("is_paid"),
-            sa.func.count().label("event_count"),
-            sa.func.sum(Allocation.allocation_ratio).label("credit"),
-            sa.cast(sa.func.sum(Allocation.allocated_revenue_cents), sa.BigInteger).label("cents"),
-            sa.func.count().filter(Allocation.is_fallback).label("fallback_count"),
-        )
-        .join(Channel, Channel.code == Allocation.channel_code, isouter=True)
-        .where(Allocation.model_version == model_version)
-        .group_by(Allocation.currency, Allocation.channel_code)
-        .order_by(Allocation.currency, sa.text("cents desc"), Allocation.channel_code)
-    ).all()
-    allocated = sa.select(Allocation.event_id).where(Allocation.model_version == model_version).distinct().subquery()
-    revenue = {
-        row.currency: row
-        for row in connection.execute(
-            sa.select(
-                Event.currency,
-                sa.func.count().label("n"),
-                sa.cast(sa.func.sum(Event.revenue_cents), sa.BigInteger).label("cents"),
-            )
-            .join(allocated, allocated.c.event_id == Event.id)
-            .group_by(Event.currency)
-        )
-    }
-    currencies = sorted({row.currency for row in channels} | set(revenue))
-    return [
-        CurrencyTable(
-            currency,
-            [row for row in channels if row.currency == currency],
-            revenue[currency].n if currency in revenue else 0,
-            revenue[currency].cents if currency in revenue else 0,
-        )
-        for currency in currencies
-    ]
+def events_page(
+    connection: Connection, tenant_id: UUID, model_version: str, channel: str, period: Period, after: After | None
+) -> Page:
+    """Return one page of the events of a period with allocations under this version, the newest first.
 
-
-def without_allocation(connection: Connection, model_version: str) -> Sequence[Row]:
-    """Return, per currency, the conversions that have no allocation under this version yet, and their revenue."""
-    has = sa.exists().where(Allocation.event_id == Event.id, Allocation.model_version == model_version)
-    return connection.execute(
-        sa.select(
-            Event.currency,
-            sa.func.count().label("n"),
-            sa.cast(sa.func.sum(Event.revenue_cents), sa.BigInteger).label("cents"),
-        )
-        .where(Event.kind == "conversion", ~has)
-        .group_by(Event.currency)
-        .order_by(Event.currency)
-    ).all()
-
-
-def events_page(connection: Connection, model_version: str, after: After | None) -> Page:
-    """Return one page of events that have allocations under this version, the newest first."""
+    Args:
+        channel: the money of this channel only, with the events that have some; "" means all channels.
+    """
     statement = (
         sa.select(
             Allocation.event_id,
             Allocation.converted_at,
             Allocation.currency,
             sa.cast(sa.func.sum(Allocation.allocated_revenue_cents), sa.BigInteger).label("cents"),
+            sa.func.sum(Allocation.allocation_ratio).label("credit"),
             sa.func.count().label("channel_count"),
             sa.func.bool_or(Allocation.is_fallback).label("is_fallback"),
+            sa.func.bool_or(Allocation.is_adjustment).label("is_adjustment"),
         )
-        .where(Allocation.model_version == model_version)
+        .where(
+            Allocation.tenant_id == tenant_id,
+            Allocation.model_version == model_version,
+            Allocation.converted_at >= period.first,
+            Allocation.converted_at < period.end,
+            *([Allocation.channel_code == channel] if channel else []),
+        )
         .group_by(Allocation.converted_at, Allocation.event_id, Allocation.currency)
     )
     return read_page(connection, statement, Allocation.converted_at, Allocation.event_id, after)  # type: ignore[arg-type]
@@ -141,7 +86,7 @@ def event(connection: Connection, event_id: UUID) -> Row | None:
 def touches(connection: Connection, sale: Row) -> Sequence[Row]:
     """Return the touches of a sale's journey in the 90 days up to it, in their order; at most the latest 200."""
     newest = connection.execute(
-        sa.select(Event.id, Event.occurred_at, Event.event_type, Event.channel, Event.campaign_id)
+        sa.select(Event.id, Event.ingest_seq, Event.occurred_at, Event.event_type, Event.channel, Event.campaign_id)
         .where(
             Event.tenant_id == sale.tenant_id,
             Event.journey_key == sale.journey_key,

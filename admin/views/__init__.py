@@ -7,10 +7,13 @@ from flask_admin import BaseView
 from admin.views.account import AccountView
 from admin.views.allocations import AllocationsView
 from admin.views.audit import AuditView
+from admin.views.cron import CronView
 from admin.views.dead import DeadLettersView
+from admin.views.jobs import JobsView
 from admin.views.overview import OverviewView
 from admin.views.queues import QueuesView
-from admin.views.runs import RunsView
+from admin.views.recompute import RecomputeView
+from admin.views.search import SearchView
 
 
 def all_views() -> list[BaseView]:
@@ -18,9 +21,12 @@ def all_views() -> list[BaseView]:
     return [
         OverviewView("Overview", category="Watch", endpoint="admin", url="/admin"),
         QueuesView("Queues", category="Watch", endpoint="queues"),
+        JobsView("In flight", category="Watch", endpoint="jobs"),
         DeadLettersView("Dead letters", category="Fix", endpoint="dead"),
-        RunsView("Runs", category="Fix", endpoint="runs"),
+        RecomputeView("Recompute", category="Fix", endpoint="recompute"),
         AllocationsView("Allocations", category="Inspect", endpoint="allocations"),
+        CronView("Cron", category="Inspect", endpoint="cron"),
         AuditView("Audit log", category="Trust", endpoint="audit"),
         AccountView("Account", endpoint="account"),
+        SearchView("Search", endpoint="search"),
     ]

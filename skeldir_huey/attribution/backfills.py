@@ -64,6 +64,16 @@ def create(connection: Connection, identity: Identity, correlation_id: UUID) -> 
     return Backfill(**rows(connection, sql("attribution", "add_backfill"), values)[0])
 
 
+def running(connection: Connection, identity: Identity) -> Backfill | None:
+    """Return the running backfill of just this range and version, None when there is none.
+
+    Until the end of the transaction nobody else who calls this gets an answer for the tenant.
+    """
+    rows(connection, sql("attribution", "lock_backfills"), {"tenant_id": str(identity.tenant_id)})
+    found = rows(connection, sql("attribution", "running_backfill"), identity.values)
+    return Backfill(**found[0]) if found else None
+
+
 def read(connection: Connection, tenant_id: UUID, backfill_id: UUID, *, lock: bool = False) -> Backfill:
     """Return a backfill, locked to the end of the transaction on demand.
 

@@ -12,6 +12,8 @@ from skeldir_huey.attribution.allocate import statement
 from skeldir_huey.attribution.checksum import checksum
 from skeldir_huey.attribution.refunds import allocate_adjustments
 from skeldir_huey.attribution.store import read_version
+from skeldir_huey.attribution.totals import keep as keep_totals
+from skeldir_huey.attribution.totals import totals_of
 from skeldir_huey.attribution.types import Outcome, Run
 from skeldir_huey.db.engine import rows
 from skeldir_huey.db.sqlfile import sql
@@ -57,21 +59,31 @@ def recompute_together(connection: Connection, tenant_id: UUID, run_ids: Sequenc
     # Before the events are read: what an import commits after this keeps its range, and so its own run.
     for run in found:
         rows(connection, sql("attribution", "forget_dirty"), window | {"model_version": run.model_version})
+    before = totals_of(connection, found, window)
     text, values = statement(specs)
     values |= window | {
         "model_versions": [run.model_version for run in found],
         "model_types": [spec.model_type for spec in specs],
         "run_ids": [run.id for run in found],
     }
-    ended = []
+    ended, written = [], []
     for run, spec, counts in zip(found, specs, rows(connection, text, values), strict=True):
-        del counts["version_no"]
         own = {"run_id": run.id, "model_version": run.model_version, "model_type": spec.model_type}
-        allocated, changed = allocate_adjustments(connection, window | own)
-        counts["allocation_count"] += allocated
-        counts["changed_count"] += changed
-        digest = checksum(connection, window | {"model_version": run.model_version})
-        ended.append(runs.succeed(connection, tenant_id, run.id, Outcome(**counts, checksum=digest)))
+        refunds = allocate_adjustments(connection, window | own)
+        if changed_spans := [part["changed_spans"] for part in (counts, refunds) if part["changed_spans"]]:
+            runs.mark_stale(connection, run, changed_spans)
+            written.append(run)
+        outcome = Outcome(
+            conversion_count=counts["conversion_count"],
+            allocation_count=counts["allocation_count"] + refunds["allocation_count"],
+            changed_count=counts["changed_count"] + refunds["changed_count"],
+            checksum=checksum(connection, window | {"model_version": run.model_version}),
+        )
+        ended.append(runs.succeed(connection, tenant_id, run.id, outcome))
+    after = before | totals_of(connection, written, window)
+    for run in found:
+        if run.model_version in before:
+            keep_totals(connection, run, before[run.model_version], after[run.model_version])
     return ended
 
 

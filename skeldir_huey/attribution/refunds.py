@@ -11,7 +11,7 @@ from skeldir_huey.db.engine import rows
 from skeldir_huey.db.sqlfile import sql
 
 
-def allocate_adjustments(connection: Connection, values: Mapping[str, Any]) -> tuple[int, int]:
+def allocate_adjustments(connection: Connection, values: Mapping[str, Any]) -> dict[str, Any]:
     """Allocate the adjustments that a run concerns; call it after the sales of the window are allocated.
 
     A run concerns every sale in its window and every sale with an adjustment in its window, and settles all adjustments
@@ -24,9 +24,9 @@ def allocate_adjustments(connection: Connection, values: Mapping[str, Any]) -> t
         values: tenant_id, run_id, window_start, window_end, model_version, model_type.
 
     Returns:
-        allocation rows of adjustments dated in the window, and rows written or deleted.
+        allocation_count: rows of adjustments dated in the window; changed_count: rows written or deleted, wherever dated;
+        changed_spans: of which conversion times, a multirange as text, None when nothing changed.
     """
     if not rows(connection, sql("attribution", "any_adjustment"), dict(values))[0]["known"]:
-        return 0, 0
-    counts = rows(connection, sql("attribution", "allocate_adjustments"), dict(values))[0]
-    return counts["allocation_count"], counts["changed_count"]
+        return {"allocation_count": 0, "changed_count": 0, "changed_spans": None}
+    return rows(connection, sql("attribution", "allocate_adjustments"), dict(values))[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -85,6 +86,17 @@ def succeed(connection: Connection, tenant_id: UUID, run_id: UUID, outcome: Outc
     """Mark the run succeeded and count the completed execution."""
     values = {"tenant_id": tenant_id, "run_id": run_id} | vars(outcome)
     return _run(rows(connection, sql("attribution", "finish_run"), values)[0])
+
+
+def mark_stale(connection: Connection, run: Run, changed_spans: Sequence[str]) -> None:
+    """Say of the version's other runs that their counts and checksum are no longer those of now.
+
+    Args:
+        run: the one that changed allocations.
+        changed_spans: the conversion times of these, as texts of multiranges.
+    """
+    values = {"tenant_id": run.tenant_id, "run_id": run.id, "model_version": run.model_version}
+    rows(connection, sql("attribution", "mark_stale"), values | {"changed_spans": list(changed_spans)})
 
 
 def fail(connection: Connection, tenant_id: UUID, task_id: str, error_message: str) -> bool:

@@ -52,7 +52,8 @@ class Run:
         status: pending, running, succeeded or failed.
         run_count: completed executions.
         changed_count: allocation rows that the last execution inserted, updated or deleted.
-        checksum: SHA-256 of the allocations of the window, see `attribution.checksum`.
+        checksum: SHA-256 of the allocations of the window when the last execution ended, see `attribution.checksum`.
+        stale_since: when another run first changed allocations of this window after that; None while it is current.
     """
 
     tenant_id: UUID
@@ -72,6 +73,7 @@ class Run:
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
+    stale_since: datetime | None
 
 
 @dataclass(frozen=True)

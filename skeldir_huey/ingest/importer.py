@@ -18,7 +18,7 @@ from skeldir_huey.ingest.occurrences import Occurrences
 from skeldir_huey.ingest.options import REQUIRED, Options
 from skeldir_huey.ingest.readers import Row, Source
 from skeldir_huey.ingest.refusals import Refused, add_refused
-from skeldir_huey.ingest.store import add_events, read_channels, read_kinds
+from skeldir_huey.ingest.store import add_events, count_events, read_channels, read_kinds
 from skeldir_huey.ingest.tenants import Tenant
 
 BATCH_ROWS = 2000
@@ -139,12 +139,15 @@ def _write(
         added = add_events(connection, tenant.id, events, report.correlation_id)
         adjusted = add_adjustments(connection, tenant.id, adjustments, report.correlation_id)
         kept = add_refused(connection, tenant.id, refused, report.correlation_id)
+        there_count = len(events) - added.added_count + adjusted.there_count
+        refused_count = len(refused) + adjusted.refused_count
+        count_events(connection, added.added_count + adjusted.added_count, there_count, refused_count)
     report.row_count += len(batch)
     report.touch_count += added.touch_count
     report.conversion_count += added.conversion_count
     report.adjustment_count += adjusted.added_count
     report.waiting_count += adjusted.waiting_count
-    report.there_count += len(events) - added.added_count + adjusted.there_count
-    report.refused_count += len(refused) + adjusted.refused_count
+    report.there_count += there_count
+    report.refused_count += refused_count
     report.kept_count += kept + adjusted.kept_count
     report.first_refused = report.first_refused or adjusted.first_refused

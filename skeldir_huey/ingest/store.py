@@ -58,4 +58,15 @@ def add_events(connection: Connection, tenant_id: UUID, events: Sequence[Event],
     return added
 
 
+def count_events(connection: Connection, accepted: int, duplicate: int, refused: int) -> None:
+    """Add to the totals of all imports, as the last statement of a transaction: others wait for its end.
+
+    Args:
+        connection: a transaction as app_import.
+    """
+    counts = {"accepted": accepted, "duplicate": duplicate, "refused": refused}
+    if any(counts.values()):
+        rows(connection, sql("ingest", "count_events"), {"outcomes": [*counts], "counts": [*counts.values()]})
+
+
 _COLUMNS = tuple(column.name for column in fields(Event))

@@ -1,40 +1,46 @@
-"""Whether the database and the queue answer, found out within a deadline whatever state the server is in."""
+"""Whether database, queue and workers answer, found out within a deadline whatever state the server is in."""
 
 from __future__ import annotations
 
-import select
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import psycopg2
-from psycopg2 import extensions
-from psycopg2.extensions import connection as Connection
+from skeldir_huey.observability.reading import reading
 
 DEADLINE_S = 3.0
-STATEMENT_TIMEOUT_S = 2
 REMEMBER_S = 0.5
 
 # What a claim needs: the worker's login, the role app_rw, and the table of jobs.
 QUEUE_STATEMENT = "select from huey.job where lane = 'housekeeping' and state = 'waiting' limit 1"
 
 
+def _no_workers_held() -> bool:
+    return False
+
+
 @dataclass(frozen=True)
 class Health:
-    """`broker` is the queue, `database` the server behind it."""
+    """`broker` is the queue, `database` the server behind it, `workers` that at least one can take a job."""
 
     broker: bool
     database: bool
+    workers: bool = True
 
     @property
     def ok(self) -> bool:
-        return self.broker and self.database
+        return self.broker and self.database and self.workers
 
     def as_dict(self) -> dict[str, str]:
         """Return what /health answers."""
         words = {True: "ok", False: "unavailable"}
-        return {"status": words[self.ok], "broker": words[self.broker], "database": words[self.database]}
+        return {
+            "status": words[self.ok],
+            "broker": words[self.broker],
+            "database": words[self.database],
+            "workers": words[self.workers],
+        }
 
 
 class Checker:
@@ -43,11 +49,18 @@ class Checker:
     Args:
         dsn: returns the worker's libpq URL.
         broker_check: a statement that works as app_rw when the queue does.
+        all_stuck: says whether every worker is held by a task past its timeout.
     """
 
-    def __init__(self, dsn: Callable[[], str], broker_check: str = QUEUE_STATEMENT) -> None:
+    def __init__(
+        self,
+        dsn: Callable[[], str],
+        broker_check: str = QUEUE_STATEMENT,
+        all_stuck: Callable[[], bool] = _no_workers_held,
+    ) -> None:
         self._dsn = dsn
         self._broker_check = broker_check
+        self._all_stuck = all_stuck
         self._lock = threading.Lock()
         self._known: Health | None = None
         self._known_until = 0.0
@@ -61,38 +74,13 @@ class Checker:
             return self._known
 
     def _ask(self) -> Health:
-        # Asynchronous, because a blocking call has no way out of a stopped server or a cut network.
-        deadline = time.monotonic() + DEADLINE_S
         database = broker = False
-        connection: Connection | None = None
+        workers = not self._all_stuck()
         try:
-            connection = psycopg2.connect(
-                self._dsn(), async_=True, application_name="skeldir-health", connect_timeout=2
-            )
-            _wait(connection, deadline)
-            with connection.cursor() as cursor:
-                cursor.execute(f"begin; set local statement_timeout = '{STATEMENT_TIMEOUT_S}s'; select 1")
-                _wait(connection, deadline)
+            with reading(self._dsn(), DEADLINE_S) as reader:
                 database = True
-                cursor.execute(f"set local role app_rw; {self._broker_check}; rollback")
-                _wait(connection, deadline)
+                reader.read(f"set local role app_rw; {self._broker_check}; rollback")
                 broker = True
         except Exception:  # whatever it is, the answer is no: a monitor that fails must not look healthy
             pass
-        finally:
-            if connection is not None:
-                connection.close()
-        return Health(broker=broker, database=database)
-
-
-def _wait(connection: Connection, deadline: float) -> None:
-    while True:
-        state = connection.poll()
-        if state == extensions.POLL_OK:
-            return
-        left = deadline - time.monotonic()
-        if left <= 0:
-            raise TimeoutError("the database does not answer")
-        reading = [connection] if state == extensions.POLL_READ else []
-        writing = [connection] if state == extensions.POLL_WRITE else []
-        select.select(reading, writing, [], left)
+        return Health(broker=broker, database=database, workers=workers)

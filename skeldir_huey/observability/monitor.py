@@ -8,15 +8,17 @@ import os
 import socketserver
 import threading
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from socket import AF_INET, AF_INET6
 
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
 from skeldir_huey import metrics
 from skeldir_huey.log import get_log
+from skeldir_huey.observability.database import DatabaseMetrics
 from skeldir_huey.observability.health import QUEUE_STATEMENT, Checker
+from skeldir_huey.observability.workers import Workers
 
 log = get_log("monitor")
 _running: weakref.WeakSet[Monitor] = weakref.WeakSet()
@@ -27,8 +29,9 @@ class Monitor(ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self, addr: str, port: int, checker: Checker) -> None:
+    def __init__(self, addr: str, port: int, checker: Checker, registry: CollectorRegistry) -> None:
         self.checker = checker
+        self.registry = registry
         self.address_family = AF_INET6 if ":" in addr else AF_INET
         super().__init__((addr, port), Handler)
 
@@ -63,7 +66,7 @@ class Handler(BaseHTTPRequestHandler):
             health = self.server.checker.health()
             self._answer(200 if health.ok else 503, "application/json", json.dumps(health.as_dict()).encode())
         elif path == "/metrics":
-            self._answer(200, CONTENT_TYPE_LATEST, generate_latest(metrics.registry))
+            self._answer(200, CONTENT_TYPE_LATEST, generate_latest(self.server.registry))
         else:
             self._answer(404, "text/plain; charset=utf-8", b"not found: try /health or /metrics\n")
 
@@ -82,7 +85,15 @@ class Handler(BaseHTTPRequestHandler):
         log.debug("monitor_request", request=format % args)
 
 
-def start(addr: str, port: int, dsn: Callable[[], str], broker_check: str = QUEUE_STATEMENT) -> Monitor | None:
+def start(
+    addr: str,
+    port: int,
+    dsn: Callable[[], str],
+    broker_check: str = QUEUE_STATEMENT,
+    *,
+    workers: Workers | None = None,
+    periodic: Callable[[], Collection[str]] = tuple,
+) -> Monitor | None:
     """Serve /health and /metrics from a background thread.
 
     Args:
@@ -90,15 +101,23 @@ def start(addr: str, port: int, dsn: Callable[[], str], broker_check: str = QUEU
         port: 0 takes any free one.
         dsn: returns the worker's libpq URL; asked for each check.
         broker_check: a statement that works as app_rw when the queue does.
+        workers: whose state counts; None where there are none.
+        periodic: returns the names of the periodic tasks.
 
     Returns:
         The server; None when the port is taken or cannot be opened, which is logged once: work goes on without it.
     """
+    registry = CollectorRegistry()
+    registry.register(metrics.store)
+    registry.register(DatabaseMetrics(dsn, periodic))
+    checker = Checker(dsn, broker_check, workers.all_stuck) if workers else Checker(dsn, broker_check)
     try:
-        monitor = Monitor(addr, port, Checker(dsn, broker_check))
+        monitor = Monitor(addr, port, checker, registry)
     except OSError as error:
-        event = "monitor_port_taken" if error.errno == errno.EADDRINUSE else "monitor_not_started"
-        log.warning(event, addr=addr, port=port, error=str(error))
+        if error.errno == errno.EADDRINUSE:
+            log.warning("monitor_port_taken", addr=addr, port=port, error=str(error))
+        else:
+            log.warning("monitor_not_started", addr=addr, port=port, error=str(error))
         return None
     threading.Thread(target=monitor.serve_forever, name="monitor", daemon=True).start()
     _running.add(monitor)

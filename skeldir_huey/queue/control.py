@@ -13,6 +13,7 @@ from skeldir_huey.db.engine import rows
 from skeldir_huey.errors import InputError, NotFound
 from skeldir_huey.queue import states
 from skeldir_huey.queue.lanes import check_lane
+from skeldir_huey.queue.messages import JsonSerializer
 from skeldir_huey.queue.storage import statement
 
 
@@ -139,6 +140,20 @@ def explain_waiting(connection: Connection, task_id: str) -> dict[str, Any]:
     }
 
 
+def ask_cancel(connection: Connection, task_id: str) -> dict[str, Any] | None:
+    """Ask for a job to be cancelled: it ends as cancelled when it is claimed next, an attempt that runs goes on.
+
+    Args:
+        connection: acting for the job's tenant as console_tenant, or for none as console_global.
+
+    Returns:
+        task_name, tenant_id, state, and asked: false when it had been asked before; None when no such job is visible.
+    """
+    word = JsonSerializer().serialize((None, False))  # what Huey's revoke stores: for ever, not once
+    found = rows(connection, statement("ask_cancel"), {"task_id": task_id, "word": word})
+    return found[0] if found else None
+
+
 def _reasons(job: dict[str, Any]) -> list[str]:
     reasons = []
     for what, name in (("lane", job["lane"]), ("task", job["task_name"]), ("tenant", job["tenant_id"])):
@@ -154,7 +169,8 @@ def _reasons(job: dict[str, Any]) -> list[str]:
             reasons.append(f"capped: {running} of {cap} allowed jobs of its {what} run")
     if job["state"] == states.WAITING and job["ahead_count"]:
         ahead = job["ahead_count"]
-        reasons.append(f"behind {'more than 10000' if ahead > 10_000 else ahead} jobs")
+        words = "more than 10000 jobs" if ahead > 10_000 else "1 job" if ahead == 1 else f"{ahead} jobs"
+        reasons.append(f"behind {words}")
     if job["last_error"]:
         reasons.append(f"last attempt: {job['last_error']}")
     return reasons

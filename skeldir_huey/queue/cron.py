@@ -67,7 +67,9 @@ def _tick_one(huey: SkeldirHuey, task: Any, name: str, now: dt.datetime | None) 
         if not rows(connection, statement("tick_move"), {"task_name": name, "minute": minute}):
             return 0
         added = 0
-        for at in due_minutes(task, last, minute):
+        paused = rows(connection, statement("cron_paused"), {"task_name": name})[0]["paused"]
+        # While it is paused its minutes pass: what was due meanwhile is not caught up.
+        for at in () if paused else due_minutes(task, last, minute):
             again = type(task)()
             key = f"{type(task).lane}:{name}@{at.astimezone(dt.UTC):%Y-%m-%dT%H:%M}"
             added += len(

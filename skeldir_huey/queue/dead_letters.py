@@ -122,6 +122,7 @@ def replay(connection: Connection, letter_id: UUID) -> str:
             "tick_key": None,
             "unique_key": None,
             "letter_id": letter_id,
+            "from_producer": False,
             "always_notify": True,
         },
     )

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+from skeldir_huey import metrics
 from skeldir_huey.log import get_log
 from skeldir_huey.queue.claims import Claim
 from skeldir_huey.queue.storage import PostgresStorage, statement
@@ -182,6 +183,7 @@ class Desk:
         for one in done:
             if one.claim.id not in ids:
                 log.warning("job_fenced", task_name=one.claim.task_name, task_id=one.claim.task_id)
+                metrics.count("huey_jobs_fenced")
         return [one for one in done if one.claim.id in ids]
 
     # -- keeping order ------------------------------------------------------------------------------------------------

@@ -143,6 +143,8 @@ class SkeldirHuey(Huey):
     ) -> str:
         """Add a job on the caller's transaction: it exists if and only if the caller commits.
 
+        Huey's signal `enqueued` is not sent: nobody here hears whether the caller commits.
+
         Args:
             connection: a connection or session whose role may insert jobs of its tenant.
             task: made by `some_task.s(...)`.
@@ -161,7 +163,6 @@ class SkeldirHuey(Huey):
             found = rows(connection, statement("find_unique"), row)
             if found:
                 return str(found[0]["task_id"])
-        self._emit(S.SIGNAL_ENQUEUED, task)
         return str(task.id)
 
     def enqueue_many(self, tasks: Iterable[Task], connection: Connection | sqlalchemy.orm.Session | None = None) -> int:

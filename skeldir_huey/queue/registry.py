@@ -8,6 +8,7 @@ from typing import Any
 from huey.api import TaskWrapper
 from huey.registry import Registry
 
+from skeldir_huey import metrics
 from skeldir_huey.queue import lanes
 
 
@@ -58,6 +59,7 @@ class NamedRegistry(Registry):
             raise ValueError(f"there is a task {plain} already: give this one another name=")
         super().register(task_class)
         self._plain_names.add(plain)
+        metrics.allow("task_name", {self.task_to_string(task_class)})
         return True
 
     def unregister(self, task_class: Any) -> bool:

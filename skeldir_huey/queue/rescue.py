@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+from skeldir_huey import metrics
 from skeldir_huey.config import settings
 from skeldir_huey.db.engine import engine, enter, rows
 from skeldir_huey.errors import FenceLost
@@ -105,6 +106,7 @@ class Rescuer:
         for claim, deaths in buried:
             self._bury(claim, deaths)
         if lost:
+            metrics.count("huey_jobs_rescued", amount=len(back))
             log.warning(
                 "consumer_rescued",
                 consumer_id=str(consumer_id),

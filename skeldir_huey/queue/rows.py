@@ -57,4 +57,5 @@ def row_of(
         "tick_key": tick_key,
         "unique_key": unique(task.args, task.kwargs) if unique is not None else None,
         "letter_id": letter_id,
+        "from_producer": True,
     }

@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy.engine import Connection
 
+from skeldir_huey import metrics
 from skeldir_huey.db.engine import enter, rows
 from skeldir_huey.errors import FenceLost
 from skeldir_huey.queue import states
@@ -34,7 +35,7 @@ def settle(job: Job, outcome: Outcome, signals: StrictSignals, enqueue_callback:
     """
     if job.lost:
         job.rollback()
-        raise FenceLost(f"job {job.task_id} is no longer ours")
+        raise _fenced(job)
     if outcome.kind != states.DONE:
         job.rollback()  # effects of a failed execution
     try:
@@ -44,7 +45,7 @@ def settle(job: Job, outcome: Outcome, signals: StrictSignals, enqueue_callback:
             _add_children(connection, job)  # before the next attempt is ranked: the error handler runs first
         if job.claim is not None and not _end_row(connection, job, outcome):
             job.lost = True
-            raise FenceLost(f"job {job.task_id} is no longer ours")
+            raise _fenced(job)
         _write_rest(connection, outcome)
         if outcome.member is not None:
             _write_member(connection, job, outcome.member, signals, enqueue_callback)
@@ -60,6 +61,13 @@ def settle(job: Job, outcome: Outcome, signals: StrictSignals, enqueue_callback:
         raise
     job.connection = None
     connection.close()
+    if outcome.kind == states.DEAD:
+        metrics.count("huey_jobs_dead", outcome.error_type or states.PERMANENT)
+
+
+def _fenced(job: Job) -> FenceLost:
+    metrics.count("huey_jobs_fenced")
+    return FenceLost(f"job {job.task_id} is no longer ours")
 
 
 def _end_row(connection: Connection, job: Job, outcome: Outcome) -> bool:
@@ -129,4 +137,4 @@ def _write_member(
 
 def _add_children(connection: Connection, job: Job) -> None:
     for child in job.children:
-        connection.exec_driver_sql(statement("enqueue"), child.row | {"always_notify": False})
+        connection.exec_driver_sql(statement("enqueue"), child.row | {"from_producer": False, "always_notify": False})

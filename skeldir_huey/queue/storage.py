@@ -276,4 +276,5 @@ def _raw_row(data: bytes, priority: float | None, run_at: dt.datetime | None) ->
         "tick_key": None,
         "unique_key": None,
         "letter_id": None,
+        "from_producer": True,
     }

@@ -38,6 +38,7 @@ class Watchdog:
     def __init__(self) -> None:
         self._condition = threading.Condition()
         self._watches: set[_Watch] = set()
+        self._late: set[_Watch] = set()  # asked to stop, still there
         self._thread: threading.Thread | None = None
 
     @contextmanager
@@ -71,6 +72,13 @@ class Watchdog:
             _raise_in(watch.thread_id, None)
         with self._condition:
             self._watches.discard(watch)
+            self._late.discard(watch)
+
+    def overdue(self, seconds: float) -> int:
+        """Return how many blocks go on although their time was up `seconds` ago."""
+        limit = time.monotonic() - seconds
+        with self._condition:
+            return sum(watch.deadline < limit for watch in self._watches | self._late)
 
     def _add(self, watch: _Watch) -> None:
         with self._condition:
@@ -88,6 +96,7 @@ class Watchdog:
                 now = time.monotonic()
                 due = [watch for watch in self._watches if watch.deadline <= now]
                 self._watches.difference_update(due)
+                self._late.update(due)
             for watch in due:
                 self._fire(watch)
 

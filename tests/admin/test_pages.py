@@ -157,11 +157,11 @@ def test_a_letter_shows_what_an_operator_needs(world: World, client_of: Client) 
 
 def test_runs_and_one_run(world: World, client_of: Client) -> None:
     client = client_of(world.admin)
-    assert set(re.findall(r'href="/admin/runs/([0-9a-f-]{36})/', page(client, "/admin/runs/"))) == {
+    assert set(re.findall(r'href="/admin/recompute/([0-9a-f-]{36})/', page(client, "/admin/runs/"))) == {
         str(world.a.run),
         str(world.b.run),
     }
-    text = page(client, f"/admin/runs/{world.a.run}/")
+    text = page(client, f"/admin/recompute/{world.a.run}/")
     assert world.database.value("select encode(checksum, 'hex') from attribution_recompute_jobs limit 1") in text
     assert world.a.task_id in text and "linear@1.0.0" in text
 

@@ -114,7 +114,7 @@ def test_lists_of_one_tenant_show_that_tenant_only(world: World, client_of: Clie
         "/admin/",
         "/admin/queues/attribution/",
         "/admin/dead/?status=any",
-        "/admin/runs/",
+        "/admin/recompute/",
         "/admin/allocations/",
         "/admin/audit/",
     ):

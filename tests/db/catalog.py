@@ -11,7 +11,7 @@ RUNTIME = ("app_user", "app_rw", "app_import", "app_ro", "console", "console_ten
 ONE_TENANT = ("app_user", "app_ro", "app_import", "console_tenant")
 
 # Their tenant may be null, so it cannot be part of the primary key; the ids are random or internal.
-NULLABLE_TENANT_KEYS = {"worker_failed_jobs_pkey", "console_grant_pkey", "console_audit_pkey"}
+NULLABLE_TENANT_KEYS = {"worker_failed_jobs_pkey", "console_grant_pkey", "console_audit_pkey", "console_audit_head_pkey"}
 
 # Views over materialized views, which know no row security: they filter by themselves, or only console_all reads them.
 FILTERED_VIEWS = {
@@ -33,6 +33,8 @@ WIDE_POLICIES = {
     ("app_rw", "tenants"): "creates tenants and finds them by name",
     ("app_rw", "attribution_dirty_ranges"): "asks which tenants have dirty ranges; sees the column tenant_id only",
     ("app_rw", "attribution_dirty_days"): "asks which tenants have dirty days; sees the column tenant_id only",
+    ("app_rw", "attribution_recompute_jobs"): "asks which tenants have runs under way; sees tenant_id and status only",
+    ("app_rw", "backfills"): "asks which tenants have backfills under way; sees tenant_id and status only",
     ("console_global", "console_grant"): "is asked which tenants an operator may enter",
 }
 

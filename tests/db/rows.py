@@ -38,6 +38,7 @@ TENANT_COLUMN = {
     "huey.flow_total": "tenant_id",
     "console_grant": "tenant_id",
     "console_audit": "tenant_id",
+    "console_audit_head": "tenant_id",  # its row is made by the trigger of console_audit
 }
 NULLABLE = (
     "worker_failed_jobs",
@@ -47,6 +48,7 @@ NULLABLE = (
     "huey.flow_total",
     "console_grant",
     "console_audit",
+    "console_audit_head",
 )
 
 _STORED = """

@@ -217,14 +217,14 @@ def paths(world: World) -> dict[str, str]:
         "dead-empty": "/admin/dead/?status=abandoned&queue=llm",
         "letter": f"/admin/dead/{world.a.letter}/",
         "confirm": f"/admin/dead/{world.a.letter}/abandon",
-        "runs": "/admin/runs/",
-        "run": f"/admin/runs/{world.a.run}/",
+        "runs": "/admin/recompute/",
+        "run": f"/admin/recompute/{world.a.run}/",
         "allocations": f"/admin/allocations/{scope}",
         "allocations-choose": "/admin/allocations/",
         "sale": f"/admin/allocations/{world.a.sale}/{scope}",
         "audit": "/admin/audit/",
         "account": "/admin/account/",
-        "not-found": "/admin/runs/nothing/",
+        "not-found": "/admin/recompute/nothing/",
         "password": "/admin/change",
     }
 

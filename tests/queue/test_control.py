@@ -129,7 +129,7 @@ def test_explanations(huey: SkeldirHuey, run_all: RunAll) -> None:
     work.add(1, 1)
     second = work.add(2, 2)
     reasons = why(second.id)
-    assert "no consumer: nobody drains lane ingest" in reasons and "behind 1 jobs" in reasons
+    assert "no consumer: nobody drains lane ingest" in reasons and "behind 1 job" in reasons
     later = work.add.schedule((1, 1), delay=3600)
     assert any(reason.startswith("not due: runs at ") for reason in why(later.id))
     run_all()

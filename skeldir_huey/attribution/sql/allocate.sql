@@ -55,7 +55,7 @@ compared as materialized (
 removed as (
   delete from attribution_allocations
    where tenant_id = %(tenant_id)s and ctid = any (array(select place from compared where cents is null))
-  returning model_version
+  returning model_version, converted_at
 ),
 -- Rows that are right already are left out here: ON CONFLICT would lock, so write, even those that it does not update.
 written as (
@@ -71,21 +71,26 @@ written as (
      set allocation_ratio = excluded.allocation_ratio,
          allocated_revenue_cents = excluded.allocated_revenue_cents,
          currency = excluded.currency, is_fallback = excluded.is_fallback, run_id = excluded.run_id
-  returning model_version
+  returning model_version, converted_at
+),
+-- Which conversion times changed, as one span per hour: whose checksum is old now, see mark_stale.sql.
+changed as (
+  select model_version, count(*) as row_count,
+         tstzrange(min(converted_at), max(converted_at), '[]') as span
+    from (select model_version, converted_at from removed
+           union all
+          select model_version, converted_at from written) rows_changed
+   group by model_version, date_bin('1 hour', converted_at, 'epoch')
 ),
 counts as (
-  select version_no, count(*) filter (where is_first) as conversion_count, count(*) as allocation_count,
-         0::bigint as changed_count
+  select version_no, count(*) filter (where is_first) as conversion_count, count(*) as allocation_count
     from computed group by version_no
-   union all
-  select array_position(%(model_versions)s::text[], model_version), 0, 0, count(*)
-    from (select model_version from removed union all select model_version from written) changes
-   group by model_version
 )
-select asked.version_no, coalesce(sum(conversion_count), 0)::bigint as conversion_count,
-       coalesce(sum(allocation_count), 0)::bigint as allocation_count,
-       coalesce(sum(changed_count), 0)::bigint as changed_count
-  from generate_subscripts(%(model_versions)s::text[], 1) as asked (version_no)
-  left join counts using (version_no)
- group by asked.version_no
+select asked.version_no, coalesce(conversion_count, 0) as conversion_count,
+       coalesce(allocation_count, 0) as allocation_count, coalesce(sum(changed.row_count), 0)::bigint as changed_count,
+       range_agg(changed.span)::text as changed_spans
+  from unnest(%(model_versions)s::text[]) with ordinality as asked (model_version, version_no)
+  left join counts on counts.version_no = asked.version_no
+  left join changed on changed.model_version = asked.model_version
+ group by asked.version_no, conversion_count, allocation_count
  order by asked.version_no

@@ -70,7 +70,7 @@ compared as materialized (
 removed as (
   delete from attribution_allocations
    where tenant_id = %(tenant_id)s and ctid = any (array(select place from compared where cents is null))
-  returning 1
+  returning converted_at
 ),
 written as (
   insert into attribution_allocations
@@ -84,8 +84,14 @@ written as (
      set allocation_ratio = excluded.allocation_ratio,
          allocated_revenue_cents = excluded.allocated_revenue_cents,
          is_fallback = excluded.is_fallback, run_id = excluded.run_id
-  returning 1
+  returning converted_at
+),
+changed as (
+  select count(*) as row_count, tstzrange(min(converted_at), max(converted_at), '[]') as span
+    from (select converted_at from removed union all select converted_at from written) rows_changed
+   group by date_bin('1 hour', converted_at, 'epoch')
 )
 select (select count(*) from computed
          where occurred_at >= %(window_start)s and occurred_at < %(window_end)s) as allocation_count,
-       (select count(*) from removed) + (select count(*) from written) as changed_count
+       (select coalesce(sum(row_count), 0)::bigint from changed) as changed_count,
+       (select range_agg(span)::text from changed) as changed_spans

@@ -8,4 +8,5 @@ on conflict (tenant_id, window_start, window_end, model_version) do update
        error_message = null, started_at = null, finished_at = null
  where run.status in ('succeeded', 'failed')
 returning tenant_id, id, window_start, window_end, model_version, status, run_count, last_correlation_id, task_id,
-       conversion_count, allocation_count, changed_count, checksum, error_message, created_at, started_at, finished_at
+       conversion_count, allocation_count, changed_count, checksum, error_message, created_at, started_at, finished_at,
+       stale_since

@@ -7,4 +7,5 @@ on conflict (tenant_id, window_start, window_end, model_version) do update
    set status = 'running', task_id = excluded.task_id, started_at = excluded.started_at, finished_at = null,
        last_correlation_id = coalesce(excluded.last_correlation_id, run.last_correlation_id), error_message = null
 returning tenant_id, id, window_start, window_end, model_version, status, run_count, last_correlation_id, task_id,
-       conversion_count, allocation_count, changed_count, checksum, error_message, created_at, started_at, finished_at
+       conversion_count, allocation_count, changed_count, checksum, error_message, created_at, started_at, finished_at,
+       stale_since

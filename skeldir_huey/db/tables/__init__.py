@@ -5,8 +5,24 @@ Row security, triggers, grants, views and storage parameters stay with the migra
 
 from skeldir_huey.db.tables.attribution import Allocation, Backfill, ModelVersion, Published, Run
 from skeldir_huey.db.tables.base import Base
-from skeldir_huey.db.tables.console import ConsoleAudit, ConsoleGrant, ConsoleUser
-from skeldir_huey.db.tables.events import Channel, DeadEvent, DirtyRange, Event, EventKind, Tenant, WaitingAdjustment
+from skeldir_huey.db.tables.console import (
+    AuditHead,
+    ConsoleAttempt,
+    ConsoleAudit,
+    ConsoleGrant,
+    ConsoleSession,
+    ConsoleUser,
+)
+from skeldir_huey.db.tables.events import (
+    Channel,
+    DeadEvent,
+    DirtyRange,
+    Event,
+    EventKind,
+    IngestTotal,
+    Tenant,
+    WaitingAdjustment,
+)
 from skeldir_huey.db.tables.flow import Flow, FlowTotal, Lock
 from skeldir_huey.db.tables.ledger import LedgerEntry, PlatformClaim, ReconciledOrder, Reconciliation
 from skeldir_huey.db.tables.paths import ChannelReport, DirtyDays, PathCount
@@ -14,6 +30,7 @@ from skeldir_huey.db.tables.queue import (
     ChordMember,
     Consumer,
     Counter,
+    CronPause,
     FailedJob,
     Job,
     JobAttempt,
@@ -23,19 +40,35 @@ from skeldir_huey.db.tables.queue import (
     TenantRule,
     Tick,
 )
+from skeldir_huey.db.tables.reports import (
+    AllocationDay,
+    AllocationMonth,
+    MatviewRefresh,
+    PiiFinding,
+    ReportChange,
+    Retention,
+    RevenueDay,
+    RevenueMonth,
+)
 
 __all__ = [
     "Allocation",
+    "AllocationDay",
+    "AllocationMonth",
+    "AuditHead",
     "Backfill",
     "Base",
     "Channel",
     "ChannelReport",
     "ChordMember",
+    "ConsoleAttempt",
     "ConsoleAudit",
     "ConsoleGrant",
+    "ConsoleSession",
     "ConsoleUser",
     "Consumer",
     "Counter",
+    "CronPause",
     "DeadEvent",
     "DirtyDays",
     "DirtyRange",
@@ -44,18 +77,25 @@ __all__ = [
     "FailedJob",
     "Flow",
     "FlowTotal",
+    "IngestTotal",
     "Job",
     "JobAttempt",
     "Lane",
     "LedgerEntry",
     "Lock",
+    "MatviewRefresh",
     "ModelVersion",
     "PathCount",
+    "PiiFinding",
     "PlatformClaim",
     "Published",
     "ReconciledOrder",
     "Reconciliation",
+    "ReportChange",
     "Result",
+    "Retention",
+    "RevenueDay",
+    "RevenueMonth",
     "Run",
     "TaskRule",
     "Tenant",

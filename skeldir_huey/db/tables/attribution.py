@@ -67,6 +67,10 @@ class Run(Base):
     started_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
     reason: Mapped[str] = mapped_column(server_default="asked")
+    checksum_before: Mapped[bytes | None]
+    totals_before: Mapped[dict[str, Any] | None]
+    totals_after: Mapped[dict[str, Any] | None]
+    stale_since: Mapped[datetime | None]
 
     __table_args__ = (
         ForeignKeyConstraint(

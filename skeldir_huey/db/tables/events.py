@@ -113,6 +113,12 @@ class Event(Base):
             postgresql_where=text("kind = 'adjustment'"),
         ),
         Index(
+            "attribution_events_parent",
+            "tenant_id",
+            "parent_event_id",
+            postgresql_where=text("parent_event_id is not null"),
+        ),
+        Index(
             "attribution_events_order",
             "tenant_id",
             "order_id",
@@ -164,12 +170,28 @@ class DeadEvent(Base):
     correlation_id: Mapped[UUID | None]
     created_at: Mapped[datetime] = mapped_column(server_default=NOW)
     resolved_at: Mapped[datetime | None]
+    redacted_at: Mapped[datetime | None]
 
     __table_args__ = (
         CheckConstraint("error_type in ('transient', 'permanent')"),
         CheckConstraint("remediation_status in ('pending', 'in_progress', 'resolved', 'ignored')"),
         Index("dead_events_idempotency", "tenant_id", "idempotency_key", unique=True),
         Index("dead_events_recent", "tenant_id", text("created_at desc"), text("id desc")),
+    )
+
+
+class IngestTotal(Base):
+    """What all imports together accepted, found there already, and refused; in shards, so that they seldom wait."""
+
+    __tablename__ = "ingest_total"
+
+    outcome: Mapped[str] = mapped_column(primary_key=True)
+    shard: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    event_count: Mapped[int] = mapped_column(sa.BigInteger)
+
+    __table_args__ = (
+        CheckConstraint("outcome in ('accepted', 'duplicate', 'refused')"),
+        CheckConstraint("shard between 0 and 15"),
     )
 
 

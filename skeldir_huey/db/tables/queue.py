@@ -264,3 +264,16 @@ class Tick(Base):
     last_tick: Mapped[datetime]
 
     __table_args__ = ({"schema": "huey"},)
+
+
+class CronPause(Base):
+    """While a row is here, the minutes of this periodic task pass without a job."""
+
+    __tablename__ = "cron_pause"
+
+    task_name: Mapped[str] = mapped_column(primary_key=True)
+    paused_at: Mapped[datetime] = mapped_column(server_default=NOW)
+    paused_by: Mapped[str]
+    pause_reason: Mapped[str]
+
+    __table_args__ = ({"schema": "huey"},)

@@ -1,6 +1,7 @@
 -- Adds one job, or nothing when its task id, tick or unique key is already there; wakes a consumer that has nothing to do.
+-- A producer's task id that was done within the last hour is there, too: it did not hear that its commit arrived.
 -- Its rank follows the lane's virtual time and its tenant's last waiting job; a delta goes to the ledger.
--- Served by job_share, job_task, job_tick and job_unique.
+-- Served by job_share, job_task, job_tick, job_unique and job_attempt_task.
 with place as (
   select greatest(coalesce(l.virtual_time, 0),
                   (select j.rank from huey.job j
@@ -22,6 +23,9 @@ with place as (
          coalesce(%(run_at)s::timestamptz, place.now), %(tick_key)s, %(unique_key)s, %(letter_id)s, place.rank,
          place.held
     from place
+   where not (%(from_producer)s and exists (
+           select from huey.job_attempt a
+            where a.task_id = %(task_id)s and a.outcome = 'done' and a.ended_at > now() - interval '1 hour'))
   on conflict do nothing
   returning task_id, lane, tenant_id
 ), counted as (

@@ -1,5 +1,5 @@
--- Adds many jobs of one lane, task and tenant in one statement; ids that are already there are left out.
--- Ranks follow each other, so that other tenants' jobs come between. Served by job_share and job_task.
+-- Adds many jobs of one lane, task and tenant in one statement; ids that are there, or were done within an hour, are left out.
+-- Ranks follow each other, so that other tenants' jobs come between. Served by job_share, job_task and job_attempt_task.
 with place as (
   select greatest(coalesce(l.virtual_time, 0),
                   (select j.rank from huey.job j
@@ -23,6 +23,8 @@ with place as (
     from place cross join unnest(%(task_ids)s::text[], %(messages)s::bytea[], %(priorities)s::float8[],
                                  %(run_ats)s::timestamptz[])
          with ordinality as one(task_id, message, priority, run_at, nth)
+   where not exists (select from huey.job_attempt a
+                      where a.task_id = one.task_id and a.outcome = 'done' and a.ended_at > now() - interval '1 hour')
   on conflict do nothing
   returning lane, tenant_id
 ), counted as (

@@ -1,0 +1,97 @@
+"""Cron: the periodic tasks, when they are due, and the verbs that pause, resume and run them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import flash, redirect, request
+from flask_admin import expose
+from flask_security import current_user
+from werkzeug.wrappers import Response
+
+from admin import charts, cron_actions, params, scope
+from admin.panels import Panels
+from admin.reads import cron, overview
+from admin.views.base import ConsoleView
+from skeldir_huey.errors import Conflict, InputError, NotFound
+
+STATES = ("enabled", "paused", "missed", "failed")
+
+
+class CronView(ConsoleView):
+    """Periodic tasks of this version."""
+
+    @expose("/", methods=("GET", "POST"))
+    def index(self) -> Any:
+        """Show the list (GET), or pause or resume what was ticked (POST)."""
+        if request.method == "GET":
+            return self._list(None)
+        verb = params.form_choice("verb", cron_actions.VERBS, "pause")
+        if scope.check_form_tenant() is not None:
+            raise InputError("tenant", "periodic tasks belong to all tenants; choose all tenants first")
+        names = request.form.getlist("task")
+        if not names:
+            return Response(self._list("tick at least one task"), 400, mimetype="text/html")
+        try:
+            reason = params.form_reason()
+        except InputError as error:
+            return Response(self._list(error.reason), 400, mimetype="text/html")
+        changed = cron_actions.steer(current_user, verb, names, reason)
+        word = "Paused" if verb == "pause" else "Resumed"
+        rest = len(names) - changed
+        flash(f"{word} {changed} of {len(names)}{'; the others were so already' if rest else ''}.", "ok")
+        return redirect(scope.link("cron.index"), 303)
+
+    @expose("/<task_name>/run", methods=("GET", "POST"))
+    def run(self, task_name: str) -> Any:
+        """Ask for a reason (GET), or enqueue one job (POST)."""
+        if task_name not in cron.known():
+            raise NotFound("no such periodic task")
+        if request.method == "GET":
+            return self._ask(task_name, None)
+        if scope.check_form_tenant() is not None:
+            raise InputError("tenant", "periodic tasks belong to all tenants; choose all tenants first")
+        try:
+            reason = params.form_reason()
+        except InputError as error:
+            return Response(self._ask(task_name, error.reason), 400, mimetype="text/html")
+        try:
+            task_id = cron_actions.run_now(current_user, task_name, reason)
+        except Conflict as error:
+            flash(str(error), "error")
+            return redirect(scope.link("cron.index"), 303)
+        flash(f"Enqueued as job {task_id}.", "ok")
+        return redirect(scope.link("jobs.detail", task_id=task_id), 303)
+
+    def _list(self, error: str | None) -> str:
+        wanted = params.text("q").lower()
+        state = params.choice("state", STATES, "")
+        with scope.reading() as connection:
+            now = overview.now(connection)
+            found = Panels(connection).read(cron.entries, now)
+        shown = [
+            entry
+            for entry in found or ()
+            if wanted in f"{entry.name} {entry.words} {entry.lane}".lower() and state in ("", entry.state)
+        ]
+        return self.render(
+            "console/cron.html",
+            now=now,
+            entries=shown if found is not None else None,
+            total=len(found or ()),
+            counts={word: sum(1 for entry in found or () if entry.state == word) for word in STATES},
+            state=state,
+            states=STATES,
+            wanted=wanted,
+            spark=lambda entry: charts.spark([round(row.run_ms or 0) for row in entry.runs]),
+            error=error,
+            ticked=set(request.form.getlist("task")),
+            reason=request.form.get("reason", "")[: params.REASON_MAX],
+        )
+
+    def _ask(self, task_name: str, error: str | None) -> str:
+        with scope.reading() as connection:
+            now = overview.now(connection)
+            entry = next(one for one in cron.entries(connection, now) if one.name == task_name)
+        reason = request.form.get("reason", "")[: params.REASON_MAX]
+        return self.render("console/cron_run.html", now=now, entry=entry, error=error, reason=reason)
