@@ -7,6 +7,7 @@
     actions                  the verbs: check, act and audit in one transaction
     reads/ views/            selects on db/tables.py, and one file per page
     security problems health headers and cookies, error pages, /healthz /readyz /metrics
+    access                   one log line per request, and the id that its jobs carry
     show charts frames       numbers, times and money as text, charts as SVG, tracebacks as frames
 """
 
@@ -19,7 +20,7 @@ from flask_admin import Admin
 from flask_admin.theme import Bootstrap4Theme
 from werkzeug.wrappers import Response
 
-from admin import auth, health, permissions, problems, scope, security, show
+from admin import access, auth, health, permissions, problems, scope, security, show
 from admin.views import all_views
 from skeldir_huey import log
 from skeldir_huey.config import ROOT, settings
@@ -51,6 +52,7 @@ def create_app() -> Flask:
     show.install(app)
     scope.install(app)
     permissions.install(app)
+    access.install(app)
 
     index, *views = all_views()
     console = Admin(

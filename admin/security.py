@@ -15,6 +15,7 @@ from flask_wtf import CSRFProtect
 from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.wrappers import Response
 
+from admin import access
 from skeldir_huey.config import Settings
 
 SESSION_HOURS = 8
@@ -61,9 +62,9 @@ def install(app: Flask, given: Settings) -> None:
 
 
 def request_id() -> UUID:
-    """Return the id of this request, which error pages, logs and audit rows share."""
+    """Return the id of this request, which error pages, logs, audit rows and the jobs that it enqueues share."""
     if "request_id" not in g:
-        g.request_id = uuid4()
+        g.request_id = request.environ.get(access.ENVIRON) or uuid4()
     made: UUID = g.request_id
     return made
 

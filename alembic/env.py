@@ -12,7 +12,9 @@ from sqlalchemy.exc import DBAPIError
 
 from skeldir_huey.db import bootstrap, urls
 from skeldir_huey.errors import ConfigError, DatabaseError, SkeldirError
+from skeldir_huey.log import get_log
 
+log = get_log("alembic")
 LOCK = 5_310_275_401  # any number, the same in every process that migrates
 LOCK_WAIT_S = 60
 
@@ -22,9 +24,15 @@ def say(line: str) -> None:
 
 
 def report(step: Any, **_: Any) -> None:
-    """Say which revision was applied, as it happens."""
+    """Say which revision was applied, as it happens: to a person who called alembic, else to the log."""
     up = "applied" if step.is_upgrade else "reverted"
-    say(f"{up} {step.up_revision_id}: {(step.up_revision.doc if step.up_revision else '')}")
+    about = step.up_revision.doc if step.up_revision else ""
+    if context.config.cmd_opts is not None:
+        say(f"{up} {step.up_revision_id}: {about}")
+    elif step.is_upgrade:
+        log.info("migration_applied", revision=step.up_revision_id, about=about)
+    else:
+        log.info("migration_reverted", revision=step.up_revision_id, about=about)
 
 
 def migrate() -> None:

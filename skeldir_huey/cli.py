@@ -9,18 +9,22 @@ import argparse
 import importlib
 import os
 import sys
+import uuid
 from collections.abc import Sequence
 from types import ModuleType
 
 from sqlalchemy.exc import InterfaceError, OperationalError
 
+from skeldir_huey.config import settings
 from skeldir_huey.errors import ConfigError, InputError, SkeldirError
+from skeldir_huey.log import bind, install
 
 # name: (module in skeldir_huey.commands, help). A module is imported when its command is the one called.
 COMMANDS: dict[str, tuple[str, str]] = {
     "run": ("run", "start everything: database, demo, console and worker; Ctrl-C stops it (`make run`)"),
     "stop": ("stop", "stop a `run` and the embedded PostgreSQL"),
     "status": ("status", "show database, migrations, roles, consumers and waiting jobs"),
+    "doctor": ("doctor", "say in plain words what is wrong, as each login, and how to mend it"),
     "ping": ("ping", "enqueue a job, wait for its result: is a worker working?"),
     "demo": ("demo", "add the demo's tenants, events and models, or --reset the embedded database"),
     "import": ("import_", "read events from a CSV or JSON lines file"),
@@ -50,6 +54,16 @@ def parser_for(called: str | None) -> tuple[argparse.ArgumentParser, ModuleType 
     return parser, module
 
 
+def _log_as_told() -> None:
+    """Log JSON lines to stderr: what the level says where one was set, else warnings, since a person reads this."""
+    try:
+        given = settings()
+    except ConfigError:  # the command says so itself, if it needs any
+        install("WARNING")
+    else:
+        install(given.log_level if "log_level" in given.given else "WARNING")
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
     given = list(sys.argv[1:] if argv is None else argv)
@@ -60,7 +74,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         if module is None:
             parser.print_help()
             return 0
-        code: int = module.run(args)
+        with bind(correlation_id=str(uuid.uuid4())):  # of every job that this command enqueues
+            _log_as_told()
+            code: int = module.run(args)
         sys.stdout.flush()
         return code
     except SkeldirError as error:

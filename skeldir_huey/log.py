@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import IO, Any, TextIO
+from uuid import UUID
 
 HIDDEN = "[redacted]"
 CONTEXT = ("task_name", "task_id", "tenant_id", "correlation_id")
@@ -22,7 +23,9 @@ _SECRET = r"passw(?:or)?d|passphrase|pwd|secret|token|authorization|api[_-]?key|
 _SECRET_KEY = re.compile(rf"{_SECRET}|credential|cvv|cvc|iban|card[_-]?number", re.IGNORECASE)
 _PERSONAL_KEY = re.compile(
     r"e[_-]?mail|phone|mobile|ssn|social[_-]?security|(?:^|_)ip(?:$|_|v[46])|(?:client|remote|source)[_-]?(?:ip|addr)"
-    r"|(?:first|last|full)[_-]?name|birth|street|postal",
+    r"|(?:first|last|full|given|family|middle|maiden|sur|customer|recipient|card[_-]?holder)[_-]?name|birth|^dob$"
+    r"|street|postal|post[_-]?code|zip[_-]?code|^(?:(?:billing|shipping|home|mailing|delivery)[_-]?)?address$"
+    r"|passport|tax[_-]?id|licen[cs]e[_-]?plate",
     re.IGNORECASE,
 )
 # Repetitions are bounded, so that a hostile text of 64 KiB costs no more than a kind one.
@@ -105,6 +108,14 @@ def bind(**fields: Any) -> Iterator[None]:
         yield
     finally:
         _bound.reset(token)
+
+
+def bound_correlation() -> UUID | None:
+    """Return the correlation id that is bound here, to be taken over by what is enqueued; None when there is none."""
+    try:
+        return UUID(_bound.get({}).get("correlation_id"))
+    except (TypeError, ValueError, AttributeError):
+        return None
 
 
 class Log:

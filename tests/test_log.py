@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import logging
 import re
 import time
+from collections.abc import Iterator
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import pytest
 
 from skeldir_huey.log import HIDDEN, bind, get_log, install, redact
-from tests.conftest import JsonLog
+from tests.conftest import ROOT, JsonLog
 
 log = get_log("skeldir_huey.tests")
 
@@ -162,6 +165,15 @@ SECRETS = {
     "client_ip": "hunter2",
     "ip_address": "hunter2",
     "first_name": "hunter2",
+    "Given-Name": "hunter2",
+    "surname": "hunter2",
+    "customerName": "hunter2",
+    "BILLING_ADDRESS": {"line": "hunter2"},
+    "address": ["hunter2"],
+    "postcode": "hunter2",
+    "zip_code": "hunter2",
+    "passport_no": "hunter2",
+    "tax_id": "hunter2",
     "password_hashes": ["hunter2"],
 }
 
@@ -218,6 +230,7 @@ def test_secrets_are_hidden_in_text(text: str, shown: str) -> None:
         {"input_tokens": 812},
         {"password": None, "token": False},
         {"idempotency_key": "abc", "tick_key": "x", "script": "y", "tip": "z"},
+        {"task_name": "a", "campaign_name": "b", "view_name": "c", "addr": "127.0.0.1", "hostname": "h", "zip": "a.zip"},
         "2025-06-01T00:00:00Z/2025-06-02T00:00:00Z",
         ("a", 1, None, UUID(int=5)),
     ],
@@ -232,3 +245,50 @@ def test_hostile_text_costs_no_more_than_kind_text(piece: str) -> None:
     began = time.process_time()
     redact(text)
     assert time.process_time() - began < 2
+
+
+# -- event names ------------------------------------------------------------------------------------------------------
+
+METHODS = ("debug", "info", "warning", "error", "exception")
+EVENT = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)+")
+
+
+def event_names(path: Path) -> Iterator[tuple[int, str | None]]:
+    """Yield each logged event of a file with its line; None where it is no literal.
+
+    A function that hands its own parameter `event` on counts as logging it: then its callers must name it.
+    """
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    passed_on = {
+        function.name: [argument.arg for argument in function.args.args].index("event")
+        for function in ast.walk(tree)
+        if isinstance(function, ast.FunctionDef) and "event" in [argument.arg for argument in function.args.args]
+    }
+    for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call)):
+        if not isinstance(call.func, ast.Attribute):
+            continue
+        owner = ast.unparse(call.func.value)
+        if call.func.attr in METHODS and owner == "log":
+            event = call.args[0]
+            if not (isinstance(event, ast.Name) and event.id == "event" and passed_on):
+                yield call.lineno, event.value if isinstance(event, ast.Constant) else None
+        elif call.func.attr in passed_on and owner == "self" and call.args:
+            event = call.args[passed_on[call.func.attr]]
+            yield call.lineno, event.value if isinstance(event, ast.Constant) else None
+
+
+SOURCES = sorted(path for folder in ("skeldir_huey", "admin", "alembic") for path in (ROOT / folder).rglob("*.py"))
+
+
+@pytest.mark.parametrize("path", [path for path in SOURCES if path.name != "log.py"], ids=lambda p: p.stem)
+def test_event_names_are_constant(path: Path) -> None:
+    wrong = [line for line, event in event_names(path) if event is None or not EVENT.fullmatch(event)]
+    assert wrong == [], f"{path.name}: an event is a short name in snake case; what varies goes into fields"
+
+
+def test_varying_names_are_found(tmp_path: Path) -> None:
+    path = tmp_path / "planted.py"
+    path.write_text('log.info("fine_name")\nlog.info(f"job {1}")\nlog.error(name)\nlog.info("Done.")\n')
+    assert list(event_names(path)) == [(1, "fine_name"), (2, None), (3, None), (4, "Done.")]
+    path.write_text("def step(self, event): log.info(event)\ndef go(self): self.step('a_b'); self.step(x)\n")
+    assert list(event_names(path)) == [(2, "a_b"), (2, None)]

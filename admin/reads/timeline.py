@@ -16,7 +16,7 @@ MARGIN = 14
 
 @dataclass(frozen=True)
 class Mark:
-    """A touch: its number, its place in the drawing, and weight and credit under the version; None: it does not count."""
+    """A touch: its number, its place in the drawing, weight and credit under the version; None: it does not count."""
 
     number: int
     touch: Row

@@ -14,6 +14,7 @@ from admin.views.overview import OverviewView
 from admin.views.queues import QueuesView
 from admin.views.recompute import RecomputeView
 from admin.views.search import SearchView
+from admin.views.tenants import TenantsView
 
 
 def all_views() -> list[BaseView]:
@@ -24,6 +25,7 @@ def all_views() -> list[BaseView]:
         JobsView("In flight", category="Watch", endpoint="jobs"),
         DeadLettersView("Dead letters", category="Fix", endpoint="dead"),
         RecomputeView("Recompute", category="Fix", endpoint="recompute"),
+        TenantsView("Tenants", category="Inspect", endpoint="tenants"),
         AllocationsView("Allocations", category="Inspect", endpoint="allocations"),
         CronView("Cron", category="Inspect", endpoint="cron"),
         AuditView("Audit log", category="Trust", endpoint="audit"),

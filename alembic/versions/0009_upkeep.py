@@ -740,10 +740,11 @@ PERSONAL = "|".join(
         "iban|(?:credit|debit)?card(?:no|nr|number)|cvv|cvc",
     )
 )
+_PATTERN = PERSONAL.replace("?:", r"?\:")  # else SQLAlchemy takes (?:customer for a parameter
 PII = f"""
 create function app.pii_key(body text) returns text language sql immutable strict parallel safe as $$
   select pg_catalog.substring(pg_catalog.translate(pg_catalog.lower(body), ' _-./' || pg_catalog.chr(92), ''),
-                              '"({PERSONAL})":(?!"\\[redacted\\]")')
+                              '"({_PATTERN})":(?!"\\[redacted\\]")')
 $$;
 comment on function app.pii_key(text) is
   'The first key of personal data in a JSON text, in small letters without separators; null when there is none.';

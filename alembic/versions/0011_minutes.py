@@ -6,6 +6,8 @@ Revises: 0010
 
 from __future__ import annotations
 
+import itertools
+
 from alembic import op
 
 revision = "0011"
@@ -21,7 +23,7 @@ def _counts(column: str) -> str:
     bound = [f"count(*) filter (where {column} <= {BOUNDS_MS[0]})"]
     bound += [
         f"count(*) filter (where {column} > {low} and {column} <= {high})"
-        for low, high in zip(BOUNDS_MS, BOUNDS_MS[1:], strict=False)
+        for low, high in itertools.pairwise(BOUNDS_MS)
     ]
     bound.append(f"count(*) filter (where {column} > {BOUNDS_MS[-1]})")
     return "array[" + ", ".join(bound) + "]"
@@ -48,7 +50,7 @@ create table huey.run_delta (
   {COLUMNS}
 ) with (autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_threshold = 1000, autovacuum_vacuum_cost_delay = 0);
 comment on table huey.run_delta is
-  'Minute roll-up, insert-only: written with the history, folded into run_minute later. errored counts lost workers too.';
+  'Minute roll-up, insert-only: written with the history, folded into run_minute later; errored: lost workers too.';
 create table huey.run_minute (
   id bigint generated always as identity primary key,
   {COLUMNS}
@@ -109,27 +111,7 @@ grant select on huey.run_minutes to app_rw;
 """
 
 
-# -- C4: recompute page ------------------------------------------------------------------------------------------------
-# Operators start, cancel and resume backfills; a repeated run keeps what its window had before.
-RECOMPUTE_PAGE = """
-grant insert, update on backfills to console_tenant;
-alter table attribution_recompute_jobs
-  add column checksum_before bytea,
-  add column totals_before jsonb,
-  add column totals_after jsonb;
-comment on column attribution_recompute_jobs.totals_before is
-  'Cents per currency and channel before the last execution; null for a first one.';
-"""
-RECOMPUTE_PAGE_DOWN = """
-alter table attribution_recompute_jobs
-  drop column checksum_before, drop column totals_before, drop column totals_after;
-revoke insert, update on backfills from console_tenant;
-"""
-# -- end of C4's block -------------------------------------------------------------------------------------------------
-
-
 def upgrade() -> None:
-    op.execute(RECOMPUTE_PAGE)
     op.execute(TABLES)
     for table in ("huey.run_delta", "huey.run_minute"):
         op.execute(POLICIES.format(table=table))
@@ -139,7 +121,6 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    op.execute(RECOMPUTE_PAGE_DOWN)
     op.execute("set local role skeldir_maint; drop trigger roll_up on huey.job_attempt; reset role")
     op.execute("drop function app.roll_up()")
     op.execute("drop view huey.run_minutes; drop table huey.run_minute, huey.run_delta")

@@ -20,6 +20,7 @@ from skeldir_huey.ingest.tenants import find_tenant
 from skeldir_huey.ledger.posting import Claim, Payment
 from skeldir_huey.ledger.reading import CLAIM_FIELDS, PAYMENT_FIELDS, make_columns, read_claim, read_payment
 from skeldir_huey.ledger.store import add_claims, add_payments
+from skeldir_huey.log import bound_correlation
 
 BATCH_ROWS = 2000
 
@@ -50,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
     name = Path(args.file).name
     counts = {"rows": 0, "added": 0, "refused": 0, "kept": 0}
     first = ""
-    correlation_id = uuid.uuid4()
+    correlation_id = bound_correlation() or uuid.uuid4()
     with Source(Path(args.file), args.format) as source:
         fields = CLAIM_FIELDS if args.claims else PAYMENT_FIELDS
         columns = make_columns(fields, parse_pairs(args.map, "--map"), source.columns)

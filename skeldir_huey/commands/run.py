@@ -25,6 +25,7 @@ from skeldir_huey.config import ROOT, Settings, settings
 from skeldir_huey.db import bootstrap, embedded, engine, urls
 from skeldir_huey.db.embedded import say
 from skeldir_huey.errors import SkeldirError
+from skeldir_huey.log import install
 
 CHILDREN_S = 8.0  # honcho asks, waits 5 s, then kills
 READY_S = 60.0
@@ -44,6 +45,7 @@ def run(args: argparse.Namespace) -> int:
         SkeldirError: something is in the way; nothing was started, or all that was is stopped again.
     """
     given = settings()
+    install(given.log_level)
     wants_demo = not args.no_demo and (given.demo or "demo" not in given.given)
     run_id = secrets.token_hex(8)
     lock = _lock.RunLock(given.data_dir, run_id)

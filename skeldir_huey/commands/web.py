@@ -12,6 +12,9 @@ import waitress
 from skeldir_huey.config import settings
 from skeldir_huey.db import urls
 from skeldir_huey.errors import SkeldirError
+from skeldir_huey.log import get_log
+
+log = get_log("console")
 
 # Named, not imported: the console stands above the commands, and any WSGI server loads it in this way.
 APPLICATION = "admin:create_app"
@@ -38,7 +41,7 @@ def run(args: argparse.Namespace) -> int:
             f"SKELDIR_WEB_PORT: cannot listen on {given.web_addr}:{given.web_port}: {error.strerror or error}"
         ) from None
     signal.signal(signal.SIGTERM, _leave)
-    print(f"the console is at http://{given.web_addr}:{given.web_port}/admin/", flush=True)
+    log.info("console_started", url=f"http://{given.web_addr}:{given.web_port}/admin/")
     server.run()
     return 0
 

@@ -20,6 +20,7 @@ from skeldir_huey.ingest.readers import Row, Source
 from skeldir_huey.ingest.refusals import Refused, add_refused
 from skeldir_huey.ingest.store import add_events, count_events, read_channels, read_kinds
 from skeldir_huey.ingest.tenants import Tenant
+from skeldir_huey.log import bound_correlation
 
 BATCH_ROWS = 2000
 BATCH_BYTES = 4 * 1024 * 1024
@@ -89,7 +90,7 @@ def import_rows(
     if "event_type" not in options.columns:
         kinds.check()
     normaliser = Normaliser(tenant, kinds, options, channels)
-    report = Report(uuid.uuid4())
+    report = Report(bound_correlation() or uuid.uuid4())
     with closing(Occurrences()) as occurrences:
         for batch in _batches(rows):
             _write(batch, source, tenant, normaliser, occurrences, report)

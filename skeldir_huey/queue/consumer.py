@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import functools
 import logging
 import os
 import signal
@@ -93,11 +94,13 @@ class QueueScheduler(Scheduler):
         self._step("resume_failed", self._resume_due)
         if began - self._last_fold >= FOLD_S:
             self._last_fold = began
-            self._step("fold_failed", lambda: self.huey.storage.run(statement("fold_flow")))
+            for fold in ("fold_flow", "fold_runs"):
+                self._step("fold_failed", functools.partial(self.huey.storage.run, statement(fold)))
         if began - self._last_minute >= 60:
             self._last_minute = began
             self._step("expiry_failed", lambda: self.huey.storage.run(statement("expire_results")))
             self._step("rotation_failed", lambda: self.huey.storage.run(statement("rotate_history")))
+            self._step("rotation_failed", lambda: self.huey.storage.run(statement("forget_runs")))
         self.sleep_for_interval(began, min(self.interval, self._rescuer.next_look_s()))
 
     def _resume_due(self) -> None:

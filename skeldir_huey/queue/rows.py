@@ -9,6 +9,7 @@ from uuid import UUID
 from huey.api import Task
 
 from skeldir_huey.errors import InputError
+from skeldir_huey.log import bound_correlation
 from skeldir_huey.queue import lanes
 from skeldir_huey.queue.jobs import current_job
 from skeldir_huey.queue.storage import utc
@@ -27,7 +28,7 @@ def row_of(
     """Return the row that enqueues a task.
 
     The tenant is the `tenant_id` argument of the task. Inside a job the correlation id is that job's, and the tenant
-    must be that job's tenant or none.
+    must be that job's tenant or none. Elsewhere the correlation id is the one bound to the log, as in a web request.
 
     Raises:
         InputError: tenant_id is no uuid, is missing where the task needs it, or is another tenant's.
@@ -42,7 +43,7 @@ def row_of(
     if parent is not None and parent.tenant_id is not None and tenant_id not in (None, parent.tenant_id):
         raise InputError("tenant_id", f"a job of tenant {parent.tenant_id} cannot enqueue one of tenant {tenant_id}")
     if correlation_id is None:
-        correlation_id = parent.correlation_id if parent is not None else None
+        correlation_id = parent.correlation_id if parent is not None else bound_correlation()
     unique = getattr(kind, "unique", None)
     return {
         "task_id": task.id,

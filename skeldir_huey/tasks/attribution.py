@@ -15,7 +15,7 @@ from skeldir_huey.attribution.types import Run
 from skeldir_huey.config import settings
 from skeldir_huey.db import engine
 from skeldir_huey.errors import InputError
-from skeldir_huey.log import get_log, redact
+from skeldir_huey.log import bound_correlation, get_log, redact
 from skeldir_huey.queue import dead_letters, signals
 from skeldir_huey.queue.instance import huey
 from skeldir_huey.queue.jobs import Job, current_job
@@ -130,7 +130,7 @@ def ask_for_run(
 
 def _correlation() -> UUID:
     parent = current_job.get()
-    inherited = parent.correlation_id if parent is not None else None
+    inherited = parent.correlation_id if parent is not None else bound_correlation()
     return inherited or uuid.uuid4()
 
 

@@ -30,6 +30,8 @@ WIDE_POLICIES = {
     ("app_rw", "huey.tenant_rule"): "runs the queue",
     ("app_rw", "huey.flow"): "runs the queue",
     ("app_rw", "huey.flow_total"): "runs the queue",
+    ("app_rw", "huey.run_delta"): "runs the queue",
+    ("app_rw", "huey.run_minute"): "runs the queue",
     ("app_rw", "tenants"): "creates tenants and finds them by name",
     ("app_rw", "attribution_dirty_ranges"): "asks which tenants have dirty ranges; sees the column tenant_id only",
     ("app_rw", "attribution_dirty_days"): "asks which tenants have dirty days; sees the column tenant_id only",

@@ -19,7 +19,11 @@ ROLES = tuple(role for role in RUNTIME if role != "console")
 SETTINGS = ("unset", "empty", "garbage", "other", "own")
 ALLOWED_ERRORS = {"42501", "22P02"}
 # Where the primary key is made by the database, a stored row conflicts by another key.
-KEYS = {"huey.job": "task_id", "huey.flow_total": "lane, tenant_id, kind"}
+KEYS = {
+    "huey.job": "task_id",
+    "huey.flow_total": "lane, tenant_id, kind",
+    "huey.run_minute": "minute, lane, task_name, tenant_id",
+}
 
 
 class World:

@@ -35,6 +35,8 @@ TENANT_COLUMN = {
     "huey.job_attempt": "tenant_id",
     "huey.tenant_rule": "tenant_id",
     "huey.flow": "tenant_id",
+    "huey.run_delta": "tenant_id",
+    "huey.run_minute": "tenant_id",
     "huey.flow_total": "tenant_id",
     "console_grant": "tenant_id",
     "console_audit": "tenant_id",
@@ -45,6 +47,8 @@ NULLABLE = (
     "huey.job",
     "huey.job_attempt",
     "huey.flow",
+    "huey.run_delta",
+    "huey.run_minute",
     "huey.flow_total",
     "console_grant",
     "console_audit",
@@ -99,6 +103,9 @@ def fill(database: Database, name: str) -> UUID:
         " values (%(name)s, 'skeldir.housekeeping.ping', 'ingest', %(tenant)s, 1, 'done', true, now())",
         "insert into huey.tenant_rule (tenant_id, lane) values (%(tenant)s, 'ingest')",
         "insert into huey.flow (lane, tenant_id, kind, job_count) values ('ingest', %(tenant)s, 'done', 1)",
+        "insert into huey.run_minute (minute, lane, task_name, tenant_id, done, dead, cancelled, errored, run_ms,"
+        " wait_ms, run_hist, wait_hist) select minute, lane, task_name, tenant_id, done, dead, cancelled, errored,"
+        " run_ms, wait_ms, run_hist, wait_hist from huey.run_delta where tenant_id = %(tenant)s limit 1",
         "insert into huey.flow_total (lane, tenant_id, kind, job_count) values ('ingest', %(tenant)s, 'done', 1)",
         "insert into console_user (email, password, fs_uniquifier) values (%(name)s, 'x', %(name)s)",
         "insert into console_grant (user_id, tenant_id, role)"
@@ -139,6 +146,7 @@ def another(database: Database, table: str, tenant_id: UUID) -> dict[str, Any]:
         "huey.job": {"task_id": str(uuid4())},
         "huey.tenant_rule": {"lane": "llm"},
         "huey.flow_total": {"kind": "pruned"},
+        "huey.run_minute": {"lane": "llm"},
     }
     if "id" in row and table != "tenants":
         row["id"] = str(uuid4())

@@ -10,7 +10,8 @@ from skeldir_huey.queue.line import Line, numbered
 from skeldir_huey.queue.storage import PostgresStorage
 from tests.conftest import Database
 
-TAKE = "insert into huey.counter (key, value) values (%(key)s, 1) on conflict (key) do update set value = counter.value + 1"
+TAKE = "insert into huey.counter (key, value) values (%(key)s, 1) on conflict (key)"
+TAKE += " do update set value = counter.value + 1"
 
 
 def another_sessions(line: Line) -> None:
@@ -23,7 +24,9 @@ def already_there(line: Line) -> None:
 
 
 @pytest.mark.parametrize("swapped", [another_sessions, already_there])
-def test_a_plan_that_is_not_ours_costs_nothing_but_the_plan(database: Database, swapped: Callable[[Line], None]) -> None:
+def test_a_plan_that_is_not_ours_costs_nothing_but_the_plan(
+    database: Database, swapped: Callable[[Line], None]
+) -> None:
     storage = PostgresStorage()
     line = Line(storage._make, lambda: True)
     line.run(TAKE, {"key": "k"}, prepare="take")

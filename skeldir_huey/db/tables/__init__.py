@@ -25,6 +25,7 @@ from skeldir_huey.db.tables.events import (
 )
 from skeldir_huey.db.tables.flow import Flow, FlowTotal, Lock
 from skeldir_huey.db.tables.ledger import LedgerEntry, PlatformClaim, ReconciledOrder, Reconciliation
+from skeldir_huey.db.tables.minutes import RUN_MINUTES, RunDelta, RunMinute
 from skeldir_huey.db.tables.paths import ChannelReport, DirtyDays, PathCount
 from skeldir_huey.db.tables.queue import (
     ChordMember,
@@ -52,6 +53,7 @@ from skeldir_huey.db.tables.reports import (
 )
 
 __all__ = [
+    "RUN_MINUTES",
     "Allocation",
     "AllocationDay",
     "AllocationMonth",
@@ -97,6 +99,8 @@ __all__ = [
     "RevenueDay",
     "RevenueMonth",
     "Run",
+    "RunDelta",
+    "RunMinute",
     "TaskRule",
     "Tenant",
     "TenantRule",

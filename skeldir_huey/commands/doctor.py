@@ -1,0 +1,145 @@
+"""Say in plain words what is wrong with this deployment and how to mend it, asking as each login."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import textwrap
+from collections.abc import Callable, Iterator
+
+import sqlalchemy.exc
+from sqlalchemy.engine import Connection
+
+from skeldir_huey.config import settings
+from skeldir_huey.db import embedded, urls
+from skeldir_huey.db.bootstrap import dsn
+from skeldir_huey.db.engine import engine, enter
+from skeldir_huey.errors import ConfigError, SkeldirError
+from skeldir_huey.observability import checks
+from skeldir_huey.observability.checks import BAD, OK, WARN, Check
+from skeldir_huey.observability.listening import listening
+
+MARKS = {OK: "ok  ", WARN: "WARN", BAD: "BAD "}
+DISK_WARN, DISK_BAD = 0.1, 0.03
+
+# Whom each login acts as while it is asked.
+ROLES: dict[str, str | None] = {"worker": None, "console": "console_tenant", "owner": None}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="one JSON object instead of words")
+    parser.add_argument("--quiet", "-q", action="store_true", help="only what is not ok")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print every finding.
+
+    Returns:
+        0 when nothing is bad, 1 when something is, 2 when the settings themselves cannot be used.
+    """
+    code = 0
+    found: list[tuple[str, Check]] = []
+    try:
+        found = list(examine())
+    except ConfigError as error:
+        code = 2
+        found = [("settings", Check("settings", BAD, line, "correct it in the environment or in .env")) for line in
+                 str(error).splitlines()]  # fmt: skip
+    state = checks.worst([check for _, check in found])
+    code = code or int(state == BAD)
+    if args.json:
+        print(
+            json.dumps({"state": state, "checks": [{"login": who} | check.as_dict() for who, check in found]}, indent=2)
+        )
+        return code
+    _tell([(who, check) for who, check in found if not args.quiet or check.state != OK])
+    count = sum(1 for _, check in found if check.state != OK)
+    print(f"{len(found)} checks, {count} to look at" if count else f"{len(found)} checks, all is well")
+    return code
+
+
+def _tell(found: list[tuple[str, Check]]) -> None:
+    width = max(60, shutil.get_terminal_size((100, 24)).columns)
+    last = ""
+    for who, check in found:
+        if who != last:
+            print(f"{who}:")
+            last = who
+        print(textwrap.fill(f"  {MARKS[check.state]}  {check.name}: {check.meaning}", width, subsequent_indent=" " * 8))
+        if check.advice:
+            print(textwrap.fill(f"        -> {check.advice}", width, subsequent_indent=" " * 11))
+
+
+def examine() -> Iterator[tuple[str, Check]]:
+    """Yield every finding with the login that found it.
+
+    Raises:
+        ConfigError: the settings cannot be read.
+    """
+    given = settings()
+    yield "settings", Check("settings", OK, f"environment {given.environment_name}, lanes {', '.join(given.lanes)}")
+    if urls.is_embedded(given):
+        if embedded.running(given.data_dir) is None:
+            text = f"the embedded PostgreSQL in {given.data_dir} does not run"
+            yield "settings", Check("server", BAD, text, "start it with `make run`, or set DATABASE_URL")
+            return
+        yield "settings", _disk(given.data_dir)
+    asked_instance = False
+    for who, role in ROLES.items():
+        if who == "owner" and not given.database_owner_url and not urls.is_embedded(given):
+            yield who, Check("login", OK, "DATABASE_OWNER_URL is not set here; only migrations need it")
+            continue
+        for check in _as_login(who, role, with_instance=not asked_instance):
+            asked_instance = asked_instance or check.name == "migrations"
+            yield who, check
+
+
+def _disk(folder: object) -> Check:
+    usage = shutil.disk_usage(str(folder))
+    free = usage.free / usage.total
+    text = f"{checks.size(usage.free)} of {checks.size(usage.total)} are free where the data is"
+    state = BAD if free < DISK_BAD else WARN if free < DISK_WARN else OK
+    return Check("disk", state, text, "" if state == OK else "make room: PostgreSQL stops when the disk is full")
+
+
+def _as_login(who: str, role: str | None, *, with_instance: bool) -> list[Check]:
+    try:
+        url = urls.url_of(who)
+    except SkeldirError as error:
+        return [Check("login", BAD, str(error), "")]
+    try:
+        found = _in_transaction(who, role, lambda connection: checks.run(_probes_of(who), connection))
+        if with_instance:
+            found += _in_transaction(who, None, lambda connection: checks.run(checks.INSTANCE, connection))
+        if who == "worker":
+            found.append(_notify(who))
+        if who == "console":
+            audit = (checks.audit_chain,)
+            found += _in_transaction(who, "console_all", lambda connection: checks.run(audit, connection))
+        return found
+    except (sqlalchemy.exc.DBAPIError, SkeldirError) as error:
+        reason = str(getattr(error, "orig", error)).strip().splitlines()[0]
+        shown = url.rsplit("@", 1)[-1]
+        return [
+            Check("login", BAD, f"{urls.variable_of(who)}: cannot connect to {shown}: {reason}", "is the server up?")
+        ]
+
+
+def _probes_of(who: str) -> tuple[checks.Probe, ...]:
+    # The owner may make roles and owns the tables: that is its task, and it may not run jobs or pages with it.
+    return (checks.sees_nothing_without_tenant,) if who == "owner" else checks.LOGIN
+
+
+def _in_transaction(who: str, role: str | None, ask: Callable[[Connection], list[Check]]) -> list[Check]:
+    with engine(who).connect() as connection, connection.begin():
+        connection.exec_driver_sql("set transaction read only")
+        connection.exec_driver_sql("set local statement_timeout = '10s'")
+        enter(connection, None, role)
+        return ask(connection)
+
+
+def _notify(who: str) -> Check:
+    direct = urls.direct_url()
+    with engine(who).connect() as connection:
+        return listening(connection, dsn(direct) if direct else None)
