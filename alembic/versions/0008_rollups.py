@@ -4,10 +4,6 @@ Revision ID: 0008
 Revises: 0007
 """
 
-Revision ID: 0008
-Revises: 0007
-"""
-
 from __future__ import annotations
 
 from alembic import op
@@ -17,103 +13,64 @@ down_revision = "0007"
 branch_labels = None
 depends_on = None
 
-BOUNDS_MS = (1, 5, 10, 25, 50, 100, 250, 500, 1000, 5000, 30000, 300000)
-
-
-def _counts(column: str) -> str:
-    """Return SQL for the histogram of a column, as an array; a null is not counted."""
-    bound = [f"count(*) filter (where {column} <= {BOUNDS_MS[0]})"]
-    bound += [
-        f"count(*) filter (where {column} > {low} and {column} <= {high})"
-        for low, high in zip(BOUNDS_MS, BOUNDS_MS[1:], strict=False)
-    ]
-    bound.append(f"count(*) filter (where {column} > {BOUNDS_MS[-1]})")
-    return "array[" + ", ".join(bound) + "]"
-
-
-COLUMNS = """
-  minute timestamptz not null,
-  lane text not null,
-  task_name text not null,
-  tenant_id uuid,
-  done bigint not null,
-  dead bigint not null,
-  cancelled bigint not null,
-  errored bigint not null,
-  run_ms double precision not null,
-  run_hist bigint[] not null,
-  wait_ms double precision not null,
-  wait_hist bigint[] not null
+# -- C3: pauses of periodic tasks, and the word to cancel a job -------------------------------------------------------
+CRON_PAUSE = """
+create table huey.cron_pause (
+  task_name text primary key,
+  paused_at timestamptz not null default clock_timestamp(),
+  paused_by text not null,
+  pause_reason text not null
+);
+comment on table huey.cron_pause is 'While a row is here, the minutes of this periodic task pass without a job.';
+grant select on huey.cron_pause to app_user, app_rw, console_tenant, console_all, console_global;
+grant insert, delete on huey.cron_pause to console_global;
 """
 
-TABLES = f"""
-create table huey.run_delta (
-  id bigint generated always as identity primary key,
-  {COLUMNS}
-) with (autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_threshold = 1000, autovacuum_vacuum_cost_delay = 0);
-comment on table huey.run_delta is
-  'Minute roll-up, insert-only: written with the history, folded into run_minute later. errored counts lost workers too.';
-create table huey.run_minute (
-  id bigint generated always as identity primary key,
-  {COLUMNS}
-) with (fillfactor = 70);
-create unique index run_minute_key on huey.run_minute (minute, lane, task_name, tenant_id) nulls not distinct;
-create index run_minute_tenant on huey.run_minute (tenant_id, minute);
-create view huey.run_minutes with (security_invoker = true) as
-  select minute, lane, task_name, tenant_id, done, dead, cancelled, errored, run_ms, run_hist, wait_ms, wait_hist
-    from huey.run_minute
-  union all
-  select minute, lane, task_name, tenant_id, done, dead, cancelled, errored, run_ms, run_hist, wait_ms, wait_hist
-    from huey.run_delta;
-"""
-
-# One place counts what every settlement, rescue and expiry writes: none of them can forget it.
-COUNTING = f"""
-create function app.roll_up() returns trigger language plpgsql set search_path = pg_catalog, huey, pg_temp as $$
+# huey.result knows no tenant, so no console role may write it: this function looks at whose the job is.
+ASK_CANCEL = """
+grant insert on huey.result to skeldir_maint;
+create function app.ask_cancel(wanted text, word bytea)
+  returns table (task_name text, tenant_id uuid, state text, asked boolean)
+  language plpgsql security definer set search_path = pg_catalog, huey, pg_temp as $$
+declare
+  due timestamptz;
+  added integer;
 begin
-  insert into huey.run_delta (minute, lane, task_name, tenant_id, done, dead, cancelled, errored,
-                              run_ms, run_hist, wait_ms, wait_hist)
-  select date_trunc('minute', ended_at), lane, task_name, tenant_id,
-         count(*) filter (where outcome = 'done'), count(*) filter (where outcome = 'dead'),
-         count(*) filter (where outcome = 'cancelled'),
-         count(*) filter (where outcome in ('errored', 'worker_lost')),
-         coalesce(sum(run_ms), 0), {_counts("run_ms")}, coalesce(sum(wait_ms), 0), {_counts("wait_ms")}
-    from added where outcome <> 'released'
-   group by 1, 2, 3, 4;
-  return null;
+  select j.task_name, j.tenant_id, j.state, j.run_at into task_name, tenant_id, state, due
+    from huey.job j where j.task_id = wanted and j.tenant_id is not distinct from app.tenant();
+  if not found then
+    return;
+  end if;
+  insert into huey.result (key, value, is_result, expires_at)
+  values ('r:' || wanted, word, false, greatest(due, clock_timestamp()) + interval '7 days') on conflict do nothing;
+  get diagnostics added = row_count;
+  asked := added = 1;
+  return next;
 end
 $$;
-revoke execute on function app.roll_up() from public;
-grant execute on function app.roll_up() to skeldir_maint;
-"""
-
-TRIGGER = """
-set local role skeldir_maint;
-create trigger roll_up after insert on huey.job_attempt
-  referencing new table as added for each statement execute function app.roll_up();
-reset role;
-"""
-
-POLICIES = """
-alter table {table} enable row level security;
-alter table {table} force row level security;
-create policy queue on {table} to app_rw using (true) with check (true);
-create policy tenant on {table} to console_tenant
-  using (tenant_id = (select app.tenant())) with check (tenant_id = (select app.tenant()));
-create policy unattributed on {table} to console_global
-  using (tenant_id is null) with check (tenant_id is null);
-create policy console_read on {table} for select to console_all using (true);
-"""
-
-GRANTS = """
-grant select, insert, delete on huey.run_delta to app_rw;
-grant select, insert, update, delete on huey.run_minute to app_rw;
-grant select on huey.run_delta, huey.run_minute, huey.run_minutes to console_tenant, console_all, console_global;
-grant select on huey.run_minutes to app_rw;
+revoke execute on function app.ask_cancel(text, bytea) from public;
+grant execute on function app.ask_cancel(text, bytea) to console_tenant, console_global;
+alter function app.ask_cancel(text, bytea) owner to skeldir_maint;
 """
 
 
-# -- C4: recompute page ------------------------------------------------------------------------------------------------
+def add_operator_tables() -> None:
+    """C3's block."""
+    op.execute(CRON_PAUSE)
+    op.execute(ASK_CANCEL)
+
+
+def drop_operator_tables() -> None:
+    """C3's block."""
+    op.execute("drop function app.ask_cancel(text, bytea)")
+    op.execute("revoke insert on huey.result from skeldir_maint")
+    op.execute("drop table huey.cron_pause")
+
+
+# -- end of C3's block ------------------------------------------------------------------------------------------------
+
+
+# -- recompute and tenants pages (C4) ------------------------------------------------------------------------------
 # Operators start, cancel and resume backfills; a repeated run keeps what its window had before.
 RECOMPUTE_PAGE = """
 grant insert, update on backfills to console_tenant;
@@ -125,25 +82,56 @@ comment on column attribution_recompute_jobs.totals_before is
   'Cents per currency and channel before the last execution; null for a first one.';
 """
 RECOMPUTE_PAGE_DOWN = """
-alter table attribution_recompute_jobs
-  drop column checksum_before, drop column totals_before, drop column totals_after;
+alter table attribution_recompute_jobs drop column checksum_before, drop column totals_before, drop column totals_after;
 revoke insert, update on backfills from console_tenant;
 """
-# -- end of C4's block -------------------------------------------------------------------------------------------------
+# -- end of that block ---------------------------------------------------------------------------------------------
+
+
+# -- O1: what /metrics reads across all tenants: numbers only ----------------------------------------------------------
+# Sixteen rows per outcome, so that importers at the same time seldom wait for each other's commit.
+INGEST_TOTAL = """
+create table ingest_total (
+  outcome text not null check (outcome in ('accepted', 'duplicate', 'refused')),
+  shard integer not null check (shard between 0 and 15),
+  event_count bigint not null,
+  primary key (outcome, shard)
+) with (fillfactor = 50);
+comment on table ingest_total is 'How many events all imports together accepted, found there already, and refused.';
+grant select, insert, update on ingest_total to app_import;
+grant select on ingest_total to app_rw;
+"""
+
+OPEN_LETTERS = """
+create function app.open_letters() returns bigint language sql stable security definer
+  set search_path = pg_catalog, public, pg_temp
+  return (select count(*) from public.worker_failed_jobs where status in ('pending', 'in_progress'));
+comment on function app.open_letters() is 'How many dead letters of all tenants wait for somebody; for /metrics.';
+revoke execute on function app.open_letters() from public;
+grant execute on function app.open_letters() to app_rw;
+alter function app.open_letters() owner to skeldir_maint;
+"""
+
+
+def add_watched_tables() -> None:
+    """O1's block."""
+    op.execute(INGEST_TOTAL)
+    op.execute(OPEN_LETTERS)
+
+
+def drop_watched_tables() -> None:
+    """O1's block."""
+    op.execute("drop function app.open_letters()")
+    op.execute("drop table ingest_total")
 
 
 def upgrade() -> None:
     op.execute(RECOMPUTE_PAGE)
-    op.execute(TABLES)
-    for table in ("huey.run_delta", "huey.run_minute"):
-        op.execute(POLICIES.format(table=table))
-    op.execute(COUNTING)
-    op.execute(GRANTS)
-    op.execute(TRIGGER)
+    add_operator_tables()
+    add_watched_tables()
 
 
 def downgrade() -> None:
     op.execute(RECOMPUTE_PAGE_DOWN)
-    op.execute("set local role skeldir_maint; drop trigger roll_up on huey.job_attempt; reset role")
-    op.execute("drop function app.roll_up()")
-    op.execute("drop view huey.run_minutes; drop table huey.run_minute, huey.run_delta")
+    drop_watched_tables()
+    drop_operator_tables()

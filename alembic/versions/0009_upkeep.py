@@ -163,10 +163,8 @@ GRANTS = """
 grant insert on report_changes to app_user, app_import;
 grant insert, update, delete on report_changes, allocation_days, revenue_days, retention to skeldir_maint;
 grant insert on allocation_months, revenue_months to skeldir_maint;
-grant insert, update (keep_days, swept_before) on retention to app_user;
 grant insert, update, delete on pii_audit_findings to app_user;
-grant select, insert, update on matview_refresh to app_user, app_rw;
-grant delete on matview_refresh to app_rw;
+grant select, insert, update, delete on matview_refresh to app_user, app_rw;
 grant select on matview_refresh to console_tenant, console_all, console_global;
 
 -- Only app.advance_retention() and app.remove_expired() act as this role.
@@ -569,6 +567,14 @@ $$;
 create trigger attribution_events_append_only before update or delete on attribution_events
   for each statement execute function app.keep_events();
 
+create function app.set_keep_days(days integer) returns void language plpgsql security definer
+  set search_path = pg_catalog, public, pg_temp as $$
+begin
+  insert into public.retention as r (tenant_id, keep_days) values (app.tenant(), days)
+  on conflict (tenant_id) do update set keep_days = excluded.keep_days;
+end
+$$;
+
 -- Moves the tenant's boundary to the month that its age allows, in one transaction with the totals of what lies behind.
 -- Returns the boundary as it is afterwards; it stays where it is while a run is under way or late data waits.
 create function app.advance_retention(default_days integer) returns timestamptz language plpgsql security definer
@@ -682,6 +688,9 @@ begin
     select (select count(*) from gone),
            case when (select count(*) from seen) = batch then (select id from seen order by id desc limit 1) end
       into removed, next_id;
+    if next_id is null then
+      update public.retention set swept_before = events_removed_before where tenant_id = t;
+    end if;
   elsif part = 'reconciliation_orders' then
     -- The newest reconciliation is what the tenant sees, however old it is.
     with newest as (
@@ -770,6 +779,7 @@ WORKERS = (
     "app.refresh_matview(text)",
     "app.refresh_report(text, boolean)",
     "app.report_backlog()",
+    "app.set_keep_days(integer)",
     "app.advance_retention(integer)",
     "app.remove_expired(text, integer, uuid, integer)",
 )
@@ -830,7 +840,8 @@ def downgrade() -> None:
         drop trigger reconciliation_runs_changes on reconciliation_runs;
         drop function app.refuse_personal_data(), app.pii_key(text), app.keep_events(), app.note_allocation_changes(),
           app.note_revenue_changes(), app.note_reconciliation(), app.refresh_report(text, boolean),
-          app.report_backlog(), app.advance_retention(integer), app.remove_expired(text, integer, uuid, integer),
+          app.report_backlog(), app.set_keep_days(integer), app.advance_retention(integer),
+          app.remove_expired(text, integer, uuid, integer),
           app.recount_allocation_days(boolean), app.recount_revenue_days(boolean);
 
         revoke delete on attribution_events, attribution_allocations, reconciliation_orders, attribution_dirty_ranges
