@@ -12,9 +12,10 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 from werkzeug.exceptions import Forbidden
 
-from admin.auth import record
+from admin.guard import note_refusal
 from admin.permissions import NEED, can
 from admin.scope import limit_statements
+from admin.trail import record
 from skeldir_huey.db.engine import transaction
 from skeldir_huey.db.tables import FailedJob
 from skeldir_huey.errors import Conflict, NotFound
@@ -115,8 +116,11 @@ VERBS = {
 
 
 @contextmanager
-def acting(user: Any, action: str, tenant_id: UUID | None) -> Iterator[Connection]:
+def acting(user: Any, action: str, tenant_id: UUID | None, *, role: str | None = None) -> Iterator[Connection]:
     """Open the transaction of a verb, as the role that may write there; the caller records it in the same transaction.
+
+    Args:
+        role: act as this one instead; only for tables that belong to no tenant.
 
     Raises:
         NotFound: the user may not see this tenant.
@@ -125,9 +129,10 @@ def acting(user: Any, action: str, tenant_id: UUID | None) -> Iterator[Connectio
     if not can(user, "read", tenant_id):
         raise NotFound("no such tenant")
     if not can(user, action, tenant_id):
+        note_refusal(action, tenant_id)
         raise Forbidden(f"To {action} you need the role {NEED[action]} in this tenant. An admin of it can grant that.")
     # Rows without a tenant are the global role's; all others are written inside their tenant only.
-    role = "console_tenant" if tenant_id else "console_global"
+    role = role or ("console_tenant" if tenant_id else "console_global")
     with transaction(tenant_id, role=role, who="console") as connection:
         limit_statements(connection)
         yield connection

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from uuid import UUID
+
 import sqlalchemy as sa
-from flask import Flask, abort, request, session
+from flask import Flask, abort, g, request, session
 from flask_security import current_user
 from werkzeug.wrappers import Response
 
@@ -69,7 +71,16 @@ def _slow_down() -> None:
             abort(429, "Too many attempts. Try again in a few minutes.")
 
 
+def note_refusal(action: str, tenant_id: UUID | None) -> None:
+    """Remember what the signed-in person may not do; when the answer is 403, it becomes an audit row."""
+    g.refused = (action, tenant_id)
+
+
 def _note_outcome(response: Response) -> Response:
+    # A GET writes nothing, so only what was really tried is in the log.
+    if request.method == "POST" and response.status_code == 403 and current_user.is_authenticated:
+        action, tenant_id = g.get("refused", ((request.endpoint or "unknown").replace(".", "_"), None))
+        record_refusal(current_user.email, action, "page", request.path[:200], tenant_id=tenant_id)
     if request.method != "POST" or request.endpoint not in DOORS or response.status_code not in (200, 302):
         return response
     if response.status_code == 302 and current_user.is_authenticated:

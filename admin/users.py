@@ -12,7 +12,7 @@ from sqlalchemy.engine import Connection
 
 from admin.permissions import RANK
 from skeldir_huey.db.engine import transaction
-from skeldir_huey.db.tables import ConsoleAudit, ConsoleGrant, ConsoleUser, Tenant
+from skeldir_huey.db.tables import ConsoleAudit, ConsoleGrant, ConsoleSession, ConsoleUser, Tenant
 from skeldir_huey.errors import Conflict, InputError
 
 PASSWORD_MIN, PASSWORD_MAX = 12, 128
@@ -33,14 +33,14 @@ def create_user(email: str, password: str, role: str, tenant: str | None = None)
         InputError: a value is refused; nothing was written.
         Conflict: there is such an account already.
     """
-    email = _check_email(email)
+    email = check_email(email)
     _check_password(password)
-    _check_role(role)
+    check_role(role)
     tenant_id = tenant_named(tenant) if tenant is not None else None
     with transaction(None, role="console_global", who="console") as connection:
-        if _find(connection, email) is not None:
+        if find(connection, email) is not None:
             raise Conflict(f"{email}: there is such an account already")
-        user_id = _insert(connection, email, password)
+        user_id = insert_user(connection, email, password)
         _grant(connection, user_id, email, role, tenant_id)
     return user_id
 
@@ -56,10 +56,10 @@ def grant_role(email: str, role: str, tenant: str | None = None) -> None:
     Raises:
         InputError: a value is refused, or there is no such account.
     """
-    _check_role(role)
+    check_role(role)
     tenant_id = tenant_named(tenant) if tenant is not None else None
     with transaction(None, role="console_global", who="console") as connection:
-        user = _known(connection, _check_email(email))
+        user = _known(connection, check_email(email))
         _grant(connection, user.id, user.email, role, tenant_id)
 
 
@@ -71,8 +71,8 @@ def set_password(email: str, password: str) -> None:
     """
     _check_password(password)
     with transaction(None, role="console_global", who="console") as connection:
-        user = _known(connection, _check_email(email))
-        _replace_password(connection, user.id, password)
+        user = _known(connection, check_email(email))
+        replace_password(connection, user.id, password)
         _audit(connection, "set_password", user.id, {"email": user.email})
 
 
@@ -82,17 +82,17 @@ def ensure_demo_user(email: str, password: str, role: str = "admin") -> UUID:
     Raises:
         InputError: a value is refused.
     """
-    email = _check_email(email)
+    email = check_email(email)
     _check_password(password)
-    _check_role(role)
+    check_role(role)
     with transaction(None, role="console_global", who="console") as connection:
-        user = _find(connection, email)
+        user = find(connection, email)
         if user is None:
-            user_id: UUID = _insert(connection, email, password)
+            user_id: UUID = insert_user(connection, email, password)
         else:
             user_id = user.id
             if not verify(user.password, password) or not user.active:
-                _replace_password(connection, user_id, password)
+                replace_password(connection, user_id, password)
         _grant(connection, user_id, email, role, None)
     return user_id
 
@@ -124,7 +124,12 @@ def verify(hashed: str, password: str) -> bool:
         return False
 
 
-def _check_email(email: str) -> str:
+def check_email(email: str) -> str:
+    """Return an e-mail address as it is stored.
+
+    Raises:
+        InputError: it is none.
+    """
     email = email.strip().lower()
     if not _EMAIL.fullmatch(email):
         raise InputError("email", f"expected an e-mail address, got {email[:80]!r}")
@@ -136,28 +141,39 @@ def _check_password(password: str) -> None:
         raise InputError("password", f"expected {PASSWORD_MIN} to {PASSWORD_MAX} characters, got {len(password)}")
 
 
-def _check_role(role: str) -> None:
+def check_role(role: str) -> None:
+    """Let a role pass.
+
+    Raises:
+        InputError: there is no such role.
+    """
     if role not in RANK:
         raise InputError("role", f"expected one of {', '.join(RANK)}, got {role!r}")
 
 
 def _known(connection: Connection, email: str) -> sa.Row:
-    user = _find(connection, email)
+    user = find(connection, email)
     if user is None:
         raise InputError("email", f"there is no account {email}")
     return user
 
 
-def _replace_password(connection: Connection, user_id: UUID, password: str) -> None:
-    # A new fs_uniquifier ends every session that carries the old one.
+def replace_password(connection: Connection, user_id: UUID, password: str) -> None:
+    """Give an account another password and enable it; a new fs_uniquifier ends every session with the old one."""
     connection.execute(
         sa.update(ConsoleUser)
         .where(ConsoleUser.id == user_id)
         .values(password=hash_password(password), active=True, fs_uniquifier=uuid4().hex)
     )
+    connection.execute(
+        sa.update(ConsoleSession)
+        .where(ConsoleSession.user_id == user_id, ConsoleSession.ended_at.is_(None))
+        .values(ended_at=sa.func.clock_timestamp())
+    )
 
 
-def _find(connection: Connection, email: str) -> sa.Row | None:
+def find(connection: Connection, email: str) -> sa.Row | None:
+    """Return the account of an address in lower case; None when there is none."""
     return connection.execute(
         sa.select(ConsoleUser.id, ConsoleUser.email, ConsoleUser.password, ConsoleUser.active).where(
             sa.func.lower(ConsoleUser.email) == email
@@ -165,7 +181,8 @@ def _find(connection: Connection, email: str) -> sa.Row | None:
     ).one_or_none()
 
 
-def _insert(connection: Connection, email: str, password: str) -> UUID:
+def insert_user(connection: Connection, email: str, password: str) -> UUID:
+    """Make an account without any grant and return its id."""
     row = {"id": uuid4(), "email": email, "password": hash_password(password), "fs_uniquifier": uuid4().hex}
     made: UUID = connection.execute(sa.insert(ConsoleUser).values(row).returning(ConsoleUser.id)).scalar_one()
     return made

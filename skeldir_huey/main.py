@@ -6,7 +6,17 @@ from skeldir_huey.config import settings
 from skeldir_huey.errors import ConfigError
 from skeldir_huey.observability.wiring import watch
 from skeldir_huey.queue.instance import huey
-from skeldir_huey.tasks import attribution, backfill, housekeeping, ledger, maintenance, reports, training  # noqa: F401
+from skeldir_huey.tasks import (  # noqa: F401
+    attribution,
+    backfill,
+    housekeeping,
+    ledger,
+    maintenance,
+    orphans,
+    reports,
+    training,
+    versions,
+)
 
 
 def _demo() -> bool:

@@ -189,6 +189,10 @@ class JsonLog:
     def __init__(self) -> None:
         self.stream = io.StringIO()
 
+    def reinstall(self) -> None:
+        """Take the lines again, after something that sends them elsewhere."""
+        log.install("DEBUG", self.stream)
+
     def text(self) -> str:
         return self.stream.getvalue()
 

@@ -259,11 +259,12 @@ def event_names(path: Path) -> Iterator[tuple[int, str | None]]:
     A function that hands its own parameter `event` on counts as logging it: then its callers must name it.
     """
     tree = ast.parse(path.read_text(encoding="utf-8"))
-    passed_on = {
-        function.name: [argument.arg for argument in function.args.args].index("event")
+    functions = {
+        function.name: [argument.arg for argument in function.args.args if argument.arg != "self"]
         for function in ast.walk(tree)
-        if isinstance(function, ast.FunctionDef) and "event" in [argument.arg for argument in function.args.args]
+        if isinstance(function, ast.FunctionDef)
     }
+    passed_on = {name: arguments.index("event") for name, arguments in functions.items() if "event" in arguments}
     for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call)):
         if not isinstance(call.func, ast.Attribute):
             continue

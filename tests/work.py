@@ -181,6 +181,15 @@ def fails_while_broken(marker: str, *, tenant_id: UUID) -> None:
         _insert(connection, tenant_id, marker)
 
 
+@tenant_task(name="test.second_time_lucky", lane="ingest", retries=1)
+def second_time_lucky(*, tenant_id: UUID) -> None:
+    """Fail on the first attempt."""
+    job = current_job.get()
+    assert job is not None and job.claim is not None
+    if job.claim.attempt == 1:
+        raise RuntimeError("not the first time")
+
+
 @tenant_task(name="test.fails_with", lane="ingest")
 def fails_with(value: Any, *, tenant_id: UUID, password: str) -> None:
     raise ValueError(f"refused with password={password}")

@@ -63,7 +63,9 @@ def exported(filters: Filters) -> sa.Select[Any]:
 def actions(connection: Connection) -> Sequence[str]:
     """Return every action that occurs, by jumping from one to the next in the index."""
     first = sa.select(sa.func.min(ConsoleAudit.action).label("action")).cte("step", recursive=True)
-    following = sa.select(sa.func.min(ConsoleAudit.action)).where(ConsoleAudit.action > first.c.action).scalar_subquery()
+    following = (
+        sa.select(sa.func.min(ConsoleAudit.action)).where(ConsoleAudit.action > first.c.action).scalar_subquery()
+    )
     step = first.union_all(sa.select(following).where(first.c.action.is_not(None)))
     return connection.scalars(sa.select(step.c.action).where(step.c.action.is_not(None))).all()
 

@@ -68,7 +68,8 @@ create table huey.error_total (
   last_at timestamptz
 ) with (fillfactor = 50);
 create unique index error_total_key on huey.error_total (tenant_id, fingerprint, day) nulls not distinct;
-comment on column huey.error_total.open_count is 'Change of the number of pending letters on that day; its sum is the number.';
+comment on column huey.error_total.open_count is
+  'Change of the number of pending letters on that day; its sum is the number.';
 create table huey.error_group (
   id bigint generated always as identity primary key,
   tenant_id uuid,
@@ -91,7 +92,8 @@ create table huey.error_group (
   check ((state = 'ignored') = (ignored_until is not null))
 );
 create unique index error_group_key on huey.error_group (tenant_id, fingerprint) nulls not distinct;
-comment on table huey.error_group is 'What an error is, and what operators decided about it; no settlement writes here.';
+comment on table huey.error_group is
+  'What an error is, and what operators decided about it; no settlement writes here.';
 
 -- As whoever writes the letters. One row per error and statement, so nobody waits for anybody.
 create function app.count_added_letters() returns trigger language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -105,7 +107,8 @@ begin
   return null;
 end
 $$;
-create function app.count_changed_letters() returns trigger language plpgsql set search_path = pg_catalog, pg_temp as $$
+create function app.count_changed_letters() returns trigger language plpgsql
+  set search_path = pg_catalog, pg_temp as $$
 begin
   insert into huey.error_delta (tenant_id, fingerprint, day, seen_count, open_count, first_at, last_at, task_name,
                                 exception_class, error_message)
@@ -179,9 +182,11 @@ create table huey.bulk_operation (
   last_error text
 );
 comment on column huey.bulk_operation.tenant_id is 'The scope it was asked for; null: all tenants.';
-comment on column huey.bulk_operation.cutoff_at is 'With cutoff_id: the newest letter of the filter when it was frozen.';
+comment on column huey.bulk_operation.cutoff_at is
+  'With cutoff_id: the newest letter of the filter when it was frozen.';
 comment on column huey.bulk_operation.shares is 'Letters per tenant when the filter was frozen.';
-comment on column huey.bulk_operation.source_id is 'The operation that this one undoes, or whose failures it tries again.';
+comment on column huey.bulk_operation.source_id is
+  'The operation that this one undoes, or whose failures it tries again.';
 comment on column huey.bulk_operation.rate is 'Letters per second; null: as fast as they can be written.';
 create index bulk_operation_recent on huey.bulk_operation (created_at desc, id desc);
 
@@ -243,7 +248,8 @@ grant update (replaced_by) on worker_failed_jobs to console_tenant, console_glob
 # What refused a record is known only where it was read: so it keeps how it was read.
 RECORDS = """
 alter table dead_events add column reading jsonb;
-comment on column dead_events.reading is 'How the record was read (columns, labels, money); null: it cannot be tried again here.';
+comment on column dead_events.reading is
+  'How the record was read (columns, labels, money); null: it cannot be tried again here.';
 create index dead_events_status on dead_events (remediation_status, created_at desc, id desc);
 create index dead_events_all on dead_events (created_at desc, id desc);
 grant update (payload, reading, error_field, error_message, retry_count, last_retry_at, remediation_status, notes,

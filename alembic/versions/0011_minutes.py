@@ -104,7 +104,7 @@ create policy console_read on {table} for select to console_all using (true);
 """
 
 GRANTS = """
-grant select, insert, delete on huey.run_delta to app_rw;
+grant select, insert, update, delete on huey.run_delta to app_rw;
 grant select, insert, update, delete on huey.run_minute to app_rw;
 grant select on huey.run_delta, huey.run_minute, huey.run_minutes to console_tenant, console_all, console_global;
 grant select on huey.run_minutes to app_rw;

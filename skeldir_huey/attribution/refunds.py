@@ -24,8 +24,8 @@ def allocate_adjustments(connection: Connection, values: Mapping[str, Any]) -> d
         values: tenant_id, run_id, window_start, window_end, model_version, model_type.
 
     Returns:
-        allocation_count: rows of adjustments dated in the window; changed_count: rows written or deleted, wherever dated;
-        changed_spans: of which conversion times, a multirange as text, None when nothing changed.
+        allocation_count: rows of adjustments dated in the window. changed_count: rows written or deleted, wherever
+        dated. changed_spans: of which conversion times, a multirange as text, None when nothing changed.
     """
     if not rows(connection, sql("attribution", "any_adjustment"), dict(values))[0]["known"]:
         return {"allocation_count": 0, "changed_count": 0, "changed_spans": None}

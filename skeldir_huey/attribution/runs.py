@@ -67,25 +67,25 @@ def request(connection: Connection, run: Identity, correlation_id: UUID, reason:
     """
     values = run.values | {"correlation_id": correlation_id, "reason": reason}
     made = rows(connection, sql("attribution", "request_run"), values)
-    return (_run(made[0]), True) if made else (find(connection, run), False)
+    return (run_of(made[0]), True) if made else (find(connection, run), False)
 
 
 def assign(connection: Connection, tenant_id: UUID, run_id: UUID, task_id: str) -> Run:
     """Say which job will do the run."""
     values = {"tenant_id": tenant_id, "run_id": run_id, "task_id": task_id}
-    return _run(rows(connection, sql("attribution", "own_run"), values)[0])
+    return run_of(rows(connection, sql("attribution", "own_run"), values)[0])
 
 
 def start(connection: Connection, run: Identity, task_id: str | None, correlation_id: UUID | None) -> Run:
     """Mark the run running, done by this job; a job that was enqueued without a run makes it."""
     values = run.values | {"task_id": task_id, "correlation_id": correlation_id}
-    return _run(rows(connection, sql("attribution", "start_run"), values)[0])
+    return run_of(rows(connection, sql("attribution", "start_run"), values)[0])
 
 
 def succeed(connection: Connection, tenant_id: UUID, run_id: UUID, outcome: Outcome) -> Run:
     """Mark the run succeeded and count the completed execution."""
     values = {"tenant_id": tenant_id, "run_id": run_id} | vars(outcome)
-    return _run(rows(connection, sql("attribution", "finish_run"), values)[0])
+    return run_of(rows(connection, sql("attribution", "finish_run"), values)[0])
 
 
 def mark_stale(connection: Connection, run: Run, changed_spans: Sequence[str]) -> None:
@@ -119,7 +119,7 @@ def find(connection: Connection, run: Identity) -> Run:
     found = rows(connection, sql("attribution", "find_run"), run.values)
     if not found:
         raise NotFound("no such run")
-    return _run(found[0])
+    return run_of(found[0])
 
 
 def read(connection: Connection, tenant_id: UUID, run_id: UUID) -> Run:
@@ -131,7 +131,7 @@ def read(connection: Connection, tenant_id: UUID, run_id: UUID) -> Run:
     found = rows(connection, sql("attribution", "read_run"), {"tenant_id": tenant_id, "run_id": run_id})
     if not found:
         raise NotFound(f"no run {run_id} of this tenant")
-    return _run(found[0])
+    return run_of(found[0])
 
 
 def was_ever_asked(connection: Connection, tenant_id: UUID, model_version: str) -> bool:
@@ -140,7 +140,8 @@ def was_ever_asked(connection: Connection, tenant_id: UUID, model_version: str) 
     return bool(rows(connection, sql("attribution", "any_run"), values)[0]["known"])
 
 
-def _run(row: dict[str, Any]) -> Run:
+def run_of(row: dict[str, Any]) -> Run:
+    """Return the run of a row that has all of its columns."""
     if row["checksum"] is not None:
         row["checksum"] = bytes(row["checksum"])  # the driver gives a view of its buffer
     return Run(**row)

@@ -6,10 +6,9 @@ import argparse
 import json
 import shutil
 import textwrap
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 
 import sqlalchemy.exc
-from sqlalchemy.engine import Connection
 
 from skeldir_huey.config import settings
 from skeldir_huey.db import embedded, urls
@@ -23,8 +22,12 @@ from skeldir_huey.observability.listening import listening
 MARKS = {OK: "ok  ", WARN: "WARN", BAD: "BAD "}
 DISK_WARN, DISK_BAD = 0.1, 0.03
 
-# Whom each login acts as while it is asked.
-ROLES: dict[str, str | None] = {"worker": None, "console": "console_tenant", "owner": None}
+# As which role each login is probed for what it sees without a tenant, and as which it looks at the whole instance.
+ROLES: dict[str, tuple[str | None, str | None]] = {
+    "worker": (None, "app_rw"),
+    "console": ("console_tenant", "console_all"),
+    "owner": (None, None),
+}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -86,11 +89,11 @@ def examine() -> Iterator[tuple[str, Check]]:
             return
         yield "settings", _disk(given.data_dir)
     asked_instance = False
-    for who, role in ROLES.items():
+    for who in ROLES:
         if who == "owner" and not given.database_owner_url and not urls.is_embedded(given):
             yield who, Check("login", OK, "DATABASE_OWNER_URL is not set here; only migrations need it")
             continue
-        for check in _as_login(who, role, with_instance=not asked_instance):
+        for check in _as_login(who, with_instance=not asked_instance):
             asked_instance = asked_instance or check.name == "migrations"
             yield who, check
 
@@ -103,20 +106,22 @@ def _disk(folder: object) -> Check:
     return Check("disk", state, text, "" if state == OK else "make room: PostgreSQL stops when the disk is full")
 
 
-def _as_login(who: str, role: str | None, *, with_instance: bool) -> list[Check]:
+def _as_login(who: str, *, with_instance: bool) -> list[Check]:
     try:
         url = urls.url_of(who)
     except SkeldirError as error:
         return [Check("login", BAD, str(error), "")]
+    role, wide_role = ROLES[who]
+    # The owner may make roles and owns the tables: that is its task, and nobody runs jobs or pages with it.
+    login = (checks.transactions,) if who == "owner" else checks.LOGIN
     try:
-        found = _in_transaction(who, role, lambda connection: checks.run(_probes_of(who), connection))
+        found = _ask(who, None, login) + _ask(who, role, checks.WALL)
         if with_instance:
-            found += _in_transaction(who, None, lambda connection: checks.run(checks.INSTANCE, connection))
+            found += _ask(who, wide_role, checks.INSTANCE)
         if who == "worker":
             found.append(_notify(who))
         if who == "console":
-            audit = (checks.audit_chain,)
-            found += _in_transaction(who, "console_all", lambda connection: checks.run(audit, connection))
+            found += _ask(who, wide_role, (checks.audit_chain,))
         return found
     except (sqlalchemy.exc.DBAPIError, SkeldirError) as error:
         reason = str(getattr(error, "orig", error)).strip().splitlines()[0]
@@ -126,17 +131,12 @@ def _as_login(who: str, role: str | None, *, with_instance: bool) -> list[Check]
         ]
 
 
-def _probes_of(who: str) -> tuple[checks.Probe, ...]:
-    # The owner may make roles and owns the tables: that is its task, and it may not run jobs or pages with it.
-    return (checks.sees_nothing_without_tenant,) if who == "owner" else checks.LOGIN
-
-
-def _in_transaction(who: str, role: str | None, ask: Callable[[Connection], list[Check]]) -> list[Check]:
+def _ask(who: str, role: str | None, probes: Sequence[checks.Probe]) -> list[Check]:
     with engine(who).connect() as connection, connection.begin():
         connection.exec_driver_sql("set transaction read only")
         connection.exec_driver_sql("set local statement_timeout = '10s'")
         enter(connection, None, role)
-        return ask(connection)
+        return checks.run(probes, connection)
 
 
 def _notify(who: str) -> Check:

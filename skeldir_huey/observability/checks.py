@@ -258,11 +258,12 @@ def audit_chain(connection: Connection) -> list[Check]:
     ]
 
 
-# What is asked once, and what each login is asked.
+# What is asked once, as a role that sees the queue; what each login is asked as itself; and for nobody's tenant.
 INSTANCE: tuple[Probe, ...] = (
-    migrations, forced_row_security, lanes, scheduler, clock, transactions, dead_rows, partitions, database_size,
+    migrations, forced_row_security, lanes, scheduler, clock, dead_rows, partitions, database_size,
 )  # fmt: skip
-LOGIN: tuple[Probe, ...] = (role_powers, sees_nothing_without_tenant)
+LOGIN: tuple[Probe, ...] = (role_powers, transactions)
+WALL: tuple[Probe, ...] = (sees_nothing_without_tenant,)
 
 
 def run(probes: Sequence[Probe], connection: Connection) -> list[Check]:

@@ -94,7 +94,7 @@ class QueueScheduler(Scheduler):
         self._step("resume_failed", self._resume_due)
         if began - self._last_fold >= FOLD_S:
             self._last_fold = began
-            for fold in ("fold_flow", "fold_runs"):
+            for fold in ("fold_flow", "fold_runs", "fold_errors"):
                 self._step("fold_failed", functools.partial(self.huey.storage.run, statement(fold)))
         if began - self._last_minute >= 60:
             self._last_minute = began

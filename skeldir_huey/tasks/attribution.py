@@ -9,6 +9,7 @@ from uuid import UUID
 from huey import crontab
 from sqlalchemy.engine import Connection
 
+from skeldir_huey import metrics
 from skeldir_huey.attribution import dirty, runs, store
 from skeldir_huey.attribution.recompute import recompute
 from skeldir_huey.attribution.types import Run
@@ -24,6 +25,7 @@ from skeldir_huey.tasks.reports import refresh_all
 from skeldir_huey.tenancy import parse_uuid
 
 RECOMPUTE_WINDOW = "skeldir.attribution.recompute_window"
+RECOMPUTE_VERSIONS = "skeldir.attribution.recompute_versions"  # see tasks.versions
 
 log = get_log("attribution")
 
@@ -58,6 +60,9 @@ def recompute_window(
         raise RuntimeError("attribution recompute failure requested")
     with transaction() as connection:
         run = recompute(connection, tenant_id, run.id)
+    metrics.count("skeldir_runs", "succeeded")
+    metrics.count("skeldir_run_events", amount=run.conversion_count or 0)
+    metrics.count("skeldir_run_allocations", amount=run.allocation_count or 0)
     log.info(
         "run_computed",
         run_id=str(run.id),
@@ -97,9 +102,9 @@ def schedule_recompute_window(
         InputError: names the field that is wrong; nothing was written.
     """
     identity = runs.identify(tenant_id, window_start, window_end, model_version)
-    correlation = _correlation() if correlation_id is None else parse_uuid(correlation_id, "correlation_id")
+    of_all = correlation() if correlation_id is None else parse_uuid(correlation_id, "correlation_id")
     with engine.transaction(identity.tenant_id) as connection:
-        return ask_for_run(connection, identity, correlation, fail=fail, reason=reason)[0]
+        return ask_for_run(connection, identity, of_all, fail=fail, reason=reason)[0]
 
 
 def ask_for_run(
@@ -128,7 +133,8 @@ def ask_for_run(
     return runs.assign(connection, identity.tenant_id, run.id, task_id), True
 
 
-def _correlation() -> UUID:
+def correlation() -> UUID:
+    """Return the correlation id of what this process is doing, else a new one."""
     parent = current_job.get()
     inherited = parent.correlation_id if parent is not None else bound_correlation()
     return inherited or uuid.uuid4()
@@ -150,25 +156,31 @@ def recompute_dirty() -> None:
 
 
 def _is_run(job: Job) -> bool:
-    return job.task_name == RECOMPUTE_WINDOW
+    return job.task_name in (RECOMPUTE_WINDOW, RECOMPUTE_VERSIONS)
 
 
 def _fail_run(job: Job, why: str) -> None:
     if job.tenant_id is not None:
+        metrics.count("skeldir_runs", "failed")
         runs.fail(job.connection_as(job.tenant_id), job.tenant_id, job.task_id, why)
 
 
 def replay_run(
     connection: Connection, task_name: str, tenant_id: UUID | None, kwargs: dict[str, Any], task_id: str
 ) -> None:
-    """Make the run pending again in the transaction in which the dead letter of its job is replayed."""
-    if task_name != RECOMPUTE_WINDOW or tenant_id is None:
+    """Make the runs of a job pending again in the transaction in which its dead letter is replayed."""
+    if task_name not in (RECOMPUTE_WINDOW, RECOMPUTE_VERSIONS) or tenant_id is None:
         return
+    versions = kwargs.get("model_versions") if task_name == RECOMPUTE_VERSIONS else [kwargs.get("model_version")]
     try:
-        identity = runs.identify(*(kwargs.get(name) for name in ("tenant_id", *_WINDOW)))
+        asked = [
+            runs.identify(tenant_id, kwargs.get("window_start"), kwargs.get("window_end"), version)
+            for version in versions or ()
+        ]
     except InputError:
         return  # its job will fail for the same reason
-    runs.replayed(connection, identity, task_id)
+    for identity in asked:
+        runs.replayed(connection, identity, task_id)
 
 
 dead_letters.on_replay.append(replay_run)
@@ -176,14 +188,14 @@ dead_letters.on_replay.append(replay_run)
 
 @huey.signal(signals.DEAD)
 def fail_run_of_dead_job(signal: str, job: Job, error_type: str, error: BaseException | None) -> None:
-    """Mark the run failed in the transaction in which its job dies."""
+    """Mark the runs of a job failed in the transaction in which it dies."""
     if _is_run(job):
         _fail_run(job, redact(str(error) if error else error_type)[:2000])
 
 
 @huey.signal(signals.ENDED)
 def fail_run_of_cancelled_job(signal: str, job: Job, state: str) -> None:
-    """Mark the run failed in the transaction in which its job is cancelled. A job that is done did it itself."""
+    """Mark the runs of a job failed in the transaction in which it is cancelled. A job that is done did it itself."""
     if state == "cancelled":
         _fail_run(job, "the job was cancelled")
 

@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
-
-from sqlalchemy.engine import Connection
 
 from skeldir_huey.attribution import runs, store
 from skeldir_huey.attribution.recompute import recompute_together
 from skeldir_huey.attribution.types import Run
 from skeldir_huey.db import engine
 from skeldir_huey.errors import InputError
-from skeldir_huey.log import get_log, redact
-from skeldir_huey.queue import dead_letters, signals
+from skeldir_huey.log import get_log
 from skeldir_huey.queue.instance import huey
-from skeldir_huey.queue.jobs import Job, current_job
-from skeldir_huey.tasks.attribution import ask_for_run
+from skeldir_huey.queue.jobs import current_job
+from skeldir_huey.tasks.attribution import RECOMPUTE_VERSIONS, ask_for_run, correlation
 from skeldir_huey.tasks.base import tenant_task, transaction
 from skeldir_huey.tasks.reports import refresh_all
-
-RECOMPUTE_VERSIONS = "skeldir.attribution.recompute_versions"
 
 log = get_log("attribution")
 
@@ -81,14 +75,14 @@ def schedule_recompute_versions(
         InputError: names the field that is wrong; nothing was written.
     """
     asked = _identities(tenant_id, window_start, window_end, model_versions)
-    correlation = correlation_id or uuid.uuid4()
+    of_all = correlation_id or correlation()
     tenant = asked[0].tenant_id
     with engine.transaction(tenant) as connection:
         if len(asked) == 1:
-            return [ask_for_run(connection, asked[0], correlation)[0]]
+            return [ask_for_run(connection, asked[0], of_all)[0]]
         for identity in asked:
             store.read_version(connection, tenant, identity.model_version)
-        found = [runs.request(connection, identity, correlation) for identity in asked]
+        found = [runs.request(connection, identity, of_all) for identity in asked]
         needed = [run for run, is_needed in found if is_needed]
         if not needed:
             return [run for run, _ in found]
@@ -99,7 +93,7 @@ def schedule_recompute_versions(
             model_versions=[run.model_version for run in needed],
         )
         task.then(refresh_all)
-        task_id = huey.enqueue_in(connection, task, correlation_id=correlation)
+        task_id = huey.enqueue_in(connection, task, correlation_id=of_all)
         return [runs.assign(connection, tenant, run.id, task_id) if is_needed else run for run, is_needed in found]
 
 
@@ -111,42 +105,3 @@ def _identities(tenant_id: object, start: object, end: object, model_versions: o
         raise InputError("model_versions", "a version stands there twice")
     # In one order, so that two who ask for the same runs never wait for one another in a circle.
     return sorted(asked, key=lambda identity: identity.model_version)
-
-
-def _is_ours(job: Job) -> bool:
-    return job.task_name == RECOMPUTE_VERSIONS
-
-
-def replay_runs(
-    connection: Connection, task_name: str, tenant_id: UUID | None, kwargs: dict[str, Any], task_id: str
-) -> None:
-    """Make the runs pending again in the transaction in which the dead letter of their job is replayed."""
-    if task_name != RECOMPUTE_VERSIONS or tenant_id is None:
-        return
-    try:
-        asked = _identities(*(kwargs.get(name) for name in ("tenant_id", "window_start", "window_end", "model_versions")))
-    except InputError:
-        return  # its job will fail for the same reason
-    for identity in asked:
-        runs.replayed(connection, identity, task_id)
-
-
-dead_letters.on_replay.append(replay_runs)
-
-
-@huey.signal(signals.DEAD)
-def fail_runs_of_dead_job(signal: str, job: Job, error_type: str, error: BaseException | None) -> None:
-    """Mark the runs failed in the transaction in which their job dies."""
-    if _is_ours(job) and job.tenant_id is not None:
-        why = redact(str(error) if error else error_type)[:2000]
-        runs.fail(job.connection_as(job.tenant_id), job.tenant_id, job.task_id, why)
-
-
-@huey.signal(signals.ENDED)
-def fail_runs_of_cancelled_job(signal: str, job: Job, state: str) -> None:
-    """Mark the runs failed in the transaction in which their job is cancelled."""
-    if state == "cancelled" and job.tenant_id is not None:
-        runs.fail(job.connection_as(job.tenant_id), job.tenant_id, job.task_id, "the job was cancelled")
-
-
-fail_runs_of_cancelled_job.only = _is_ours

@@ -11,8 +11,8 @@ from uuid import uuid4
 from flask.testing import FlaskClient
 
 from admin.show import DASH
-from tests.admin.world import World, add_attempt, add_job, allocate
-from tests.factories import make_event, make_letter
+from tests.admin.world import World, add_attempt, add_job
+from tests.factories import make_letter
 
 Client = Callable[[str | None], FlaskClient]
 
@@ -153,47 +153,6 @@ def test_a_letter_shows_what_an_operator_needs(world: World, client_of: Client) 
         assert part in text, part
     assert '"api_key": "[redacted]"' in text
     assert "/srv/app" in text and '<b>recompute_window</b> <span class="muted break">skeldir_huey/tasks' in text
-
-
-def test_runs_and_one_run(world: World, client_of: Client) -> None:
-    client = client_of(world.admin)
-    assert set(re.findall(r'href="/admin/recompute/([0-9a-f-]{36})/', page(client, "/admin/runs/"))) == {
-        str(world.a.run),
-        str(world.b.run),
-    }
-    text = page(client, f"/admin/recompute/{world.a.run}/")
-    assert world.database.value("select encode(checksum, 'hex') from attribution_recompute_jobs limit 1") in text
-    assert world.a.task_id in text and "linear@1.0.0" in text
-
-
-def test_allocations_add_up_to_the_revenue(world: World, client_of: Client) -> None:
-    second = make_event(world.database, world.a.tenant_id, minutes=900, cents=4_001)
-    yen = make_event(world.database, world.a.tenant_id, minutes=901, cents=500, currency="JPY")
-    allocate(world.database, world.a.tenant_id, second, world.a.run, {"direct": 4_001})
-    text = page(client_of(world.operator_a), f"/admin/allocations/?tenant={world.a.tenant_id}")
-    assert cells(text, "Sum")[2] == "140.01"
-    assert "exact" in text.split('class="check"')[1].split("</p>")[0]
-    assert [cells(text, name)[2] for name in ("Email", "Google Search", "Direct")] == ["66.67", "33.33", "40.01"]
-    assert "1 conversion has no allocation under this version yet: 500 JPY" in text
-    assert str(second) in text and str(yen) not in text
-
-
-def test_a_cent_too_few_is_shown_in_red(world: World, client_of: Client) -> None:
-    world.database.query("alter table attribution_allocations disable trigger user")
-    world.database.query(
-        "update attribution_allocations set allocated_revenue_cents = 6666 where channel_code = 'email'"
-    )
-    path = f"?tenant={world.a.tenant_id}"
-    client = client_of(world.admin)
-    assert "differs by -0.01" in page(client, f"/admin/allocations/{path}")
-    assert "differs by -0.01" in page(client, f"/admin/allocations/{world.a.sale}/{path}")
-
-
-def test_one_sale_shows_its_touches_in_order(world: World, client_of: Client) -> None:
-    text = page(client_of(world.admin), f"/admin/allocations/{world.a.sale}/?tenant={world.a.tenant_id}")
-    journey = text.split('class="journey"')[1].split("</ol>")[0]
-    assert re.findall(r"<b>([^<]+)</b>", journey) == ["Email", "Google Search", "Email", "purchase"]
-    assert "66.67" in text and "33.33" in text and str(world.a.run)[:8] in text
 
 
 def test_texts_from_outside_stay_text(world: World, client_of: Client) -> None:

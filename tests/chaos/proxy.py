@@ -12,8 +12,8 @@ from pathlib import Path
 from skeldir_huey.db.sqlfile import sql
 
 # Where a connection can be cut: at a COMMIT, or at a statement that is a transaction by itself, prepared or not.
-PLACES = ("commit", "claim", "batch")
-_STATEMENTS = {"claim": "claim", "batch": "settle_done"}
+PLACES = ("commit", "claim", "batch", "enqueue")
+_STATEMENTS = {"claim": "claim", "batch": "settle_done", "enqueue": "enqueue"}
 _FIRST_LINES = {place: sql("queue", name).splitlines()[0].encode() for place, name in _STATEMENTS.items()}
 READY = b"Z\0\0\0\5"  # ReadyForQuery: the server has done all of it, its commit too
 

@@ -31,6 +31,13 @@ TENANT_COLUMN = {
     "reconciliation_runs": "tenant_id",
     "reconciliation_orders": "tenant_id",
     "backfills": "tenant_id",
+    "report_changes": "tenant_id",
+    "allocation_days": "tenant_id",
+    "revenue_days": "tenant_id",
+    "retention": "tenant_id",
+    "allocation_months": "tenant_id",
+    "revenue_months": "tenant_id",
+    "pii_audit_findings": "tenant_id",
     "huey.job": "tenant_id",
     "huey.job_attempt": "tenant_id",
     "huey.tenant_rule": "tenant_id",
@@ -38,6 +45,12 @@ TENANT_COLUMN = {
     "huey.run_delta": "tenant_id",
     "huey.run_minute": "tenant_id",
     "huey.flow_total": "tenant_id",
+    "huey.error_delta": "tenant_id",  # made by the trigger of worker_failed_jobs
+    "huey.error_total": "tenant_id",
+    "huey.error_group": "tenant_id",
+    "huey.bulk_operation": "tenant_id",
+    "huey.bulk_share": "tenant_id",
+    "huey.bulk_item": "tenant_id",
     "console_grant": "tenant_id",
     "console_audit": "tenant_id",
     "console_audit_head": "tenant_id",  # its row is made by the trigger of console_audit
@@ -50,6 +63,12 @@ NULLABLE = (
     "huey.run_delta",
     "huey.run_minute",
     "huey.flow_total",
+    "huey.error_delta",
+    "huey.error_total",
+    "huey.error_group",
+    "huey.bulk_operation",
+    "huey.bulk_share",
+    "huey.bulk_item",
     "console_grant",
     "console_audit",
     "console_audit_head",
@@ -91,6 +110,14 @@ def fill(database: Database, name: str) -> UUID:
         " select %(tenant)s, id, 'o1', 'USD', 100, 100, 100, 0, 0, 'matched' from run",
         "insert into backfills (tenant_id, model_version, range_start, range_end, done_until, correlation_id)"
         " values (%(tenant)s, 'even_split@1.0.0', '2025-06-01Z', '2025-06-09Z', '2025-06-01Z', gen_random_uuid())",
+        "insert into allocation_days values (%(tenant)s, 'even_split@1.0.0', '2025-06-01', 'direct', 'USD', 1, 1, 1, 1,"
+        " 10000, 0, '2025-06-01Z', '2025-06-01Z')",
+        "insert into revenue_days values (%(tenant)s, (now() at time zone 'UTC')::date, 'USD', 1, 10000, 0, 0)",
+        "insert into retention (tenant_id, keep_days) values (%(tenant)s, 90)",
+        "insert into allocation_months values (%(tenant)s, '2025-01-01', 'even_split@1.0.0', 'direct', 'USD', 1, 1, 100)",
+        "insert into revenue_months values (%(tenant)s, '2025-01-01', 'USD', 1, 100, 0, 0)",
+        "insert into pii_audit_findings (tenant_id, source, row_key, key_name)"
+        " values (%(tenant)s, 'dead_events', 'x', 'email')",
         "insert into attribution_path_counts (tenant_id, day, path_hash, path, conversion_count, null_count)"
         " values (%(tenant)s, '2025-06-01', '\\x01', 'direct', 1, 0)",
         "insert into attribution_channel_reports (tenant_id, report_id, channel_code, report_type, chain_order, dedupe,"
@@ -107,6 +134,16 @@ def fill(database: Database, name: str) -> UUID:
         " wait_ms, run_hist, wait_hist) select minute, lane, task_name, tenant_id, done, dead, cancelled, errored,"
         " run_ms, wait_ms, run_hist, wait_hist from huey.run_delta where tenant_id = %(tenant)s limit 1",
         "insert into huey.flow_total (lane, tenant_id, kind, job_count) values ('ingest', %(tenant)s, 'done', 1)",
+        "insert into huey.error_total (tenant_id, fingerprint, day, seen_count, open_count)"
+        " values (%(tenant)s, '0a1b2c3d', '2025-06-01', 1, 0)",
+        "insert into huey.error_group (tenant_id, fingerprint, task_name, error_message)"
+        " values (%(tenant)s, '0a1b2c3d', 'skeldir.housekeeping.ping', '')",
+        "with made as (insert into huey.bulk_operation (tenant_id, verb, filter, drafted_at, cutoff_at, cutoff_id,"
+        " item_count, shares, created_by) values (%(tenant)s, 'replay', '{}', now(), now(), %(event)s, 1, '[]', 'ann')"
+        " returning id), share as (insert into huey.bulk_share (operation_id, tenant_id, item_count)"
+        " select id, %(tenant)s, 1 from made)"
+        " insert into huey.bulk_item (operation_id, tenant_id, letter_id, result)"
+        " select id, %(tenant)s, %(event)s, 'done' from made",
         "insert into console_user (email, password, fs_uniquifier) values (%(name)s, 'x', %(name)s)",
         "insert into console_grant (user_id, tenant_id, role)"
         " select id, %(tenant)s, 'viewer' from console_user where email = %(name)s",
@@ -143,9 +180,18 @@ def another(database: Database, table: str, tenant_id: UUID) -> dict[str, Any]:
         "revenue_ledger": {"idempotency_key": f"\\x{uuid4().hex}", "transaction_id": str(uuid4())},
         "platform_claims": {"idempotency_key": f"\\x{uuid4().hex}"},
         "reconciliation_orders": {"order_id": str(uuid4())},
+        "allocation_days": {"day": "2025-06-02"},
+        "revenue_days": {"day": "2025-06-02"},
+        "allocation_months": {"month": "2025-02-01"},
+        "revenue_months": {"month": "2025-02-01"},
+        "pii_audit_findings": {"row_key": str(uuid4())},
         "huey.job": {"task_id": str(uuid4())},
         "huey.tenant_rule": {"lane": "llm"},
         "huey.flow_total": {"kind": "pruned"},
+        "huey.error_total": {"day": "2025-06-02"},
+        "huey.error_group": {"fingerprint": uuid4().hex[:8]},
+        "huey.bulk_share": {"operation_id": str(uuid4())},
+        "huey.bulk_item": {"letter_id": str(uuid4())},
         "huey.run_minute": {"lane": "llm"},
     }
     if "id" in row and table != "tenants":

@@ -88,7 +88,8 @@ def test_one_scrape_shows_the_jobs_of_every_child(start_consumer: StartConsumer,
 def test_a_frozen_child_is_told_from_a_working_one(start_consumer: StartConsumer, env: dict[str, str]) -> None:
     consumer = start_consumer("-w", "1", "-k", "process")
     port = env["WORKER_METRICS_PORT"]
-    (child,) = [one for one in psutil.Process(consumer.pid).children() if one.name() != "sh"]
+    child = psutil.Process(work.whose_pid().get(blocking=True, timeout=20))
+    assert child.ppid() == consumer.pid
     assert get(port, "/health")[0] == 200
     child.suspend()
     try:

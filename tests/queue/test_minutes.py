@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import runpy
 from collections.abc import Callable
+from uuid import uuid4
 
 import pytest
 
@@ -35,7 +36,7 @@ values ('x', 'x', 'ingest', 1, %(outcome)s, true, now(), %(run_ms)s, %(wait_ms)s
 
 
 def work_of_every_kind(huey: SkeldirHuey, database: Database, run_all: Callable[[], int]) -> None:
-    tenants = [make_tenant(database, name) for name in ("a", "b")]
+    tenants = [make_tenant(database, f"tenant-{uuid4()}") for _ in range(2)]
     for tenant in tenants:
         for number in range(3):
             work.effect(f"{number}", tenant_id=tenant)

@@ -7,7 +7,9 @@ from skeldir_huey.main import huey
 STABLE = {
     "skeldir.housekeeping.ping": "housekeeping",
     "skeldir.attribution.recompute_window": "attribution",
+    "skeldir.attribution.recompute_versions": "attribution",
     "skeldir.attribution.recompute_dirty": "attribution",
+    "skeldir.attribution.end_orphans": "attribution",
     "skeldir.attribution.count_paths": "maintenance",
     "skeldir.attribution.count_dirty_paths": "maintenance",
     "skeldir.attribution.train_markov": "maintenance",

@@ -13,6 +13,7 @@ from skeldir_huey.db.tables.console import (
     ConsoleSession,
     ConsoleUser,
 )
+from skeldir_huey.db.tables.errors import BulkItem, BulkOperation, BulkShare, ErrorDelta, ErrorGroup, ErrorTotal
 from skeldir_huey.db.tables.events import (
     Channel,
     DeadEvent,
@@ -60,6 +61,9 @@ __all__ = [
     "AuditHead",
     "Backfill",
     "Base",
+    "BulkItem",
+    "BulkOperation",
+    "BulkShare",
     "Channel",
     "ChannelReport",
     "ChordMember",
@@ -74,6 +78,9 @@ __all__ = [
     "DeadEvent",
     "DirtyDays",
     "DirtyRange",
+    "ErrorDelta",
+    "ErrorGroup",
+    "ErrorTotal",
     "Event",
     "EventKind",
     "FailedJob",

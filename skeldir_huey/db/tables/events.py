@@ -170,6 +170,7 @@ class DeadEvent(Base):
     correlation_id: Mapped[UUID | None]
     created_at: Mapped[datetime] = mapped_column(server_default=NOW)
     resolved_at: Mapped[datetime | None]
+    reading: Mapped[dict[str, Any] | None]
     redacted_at: Mapped[datetime | None]
 
     __table_args__ = (
@@ -177,6 +178,8 @@ class DeadEvent(Base):
         CheckConstraint("remediation_status in ('pending', 'in_progress', 'resolved', 'ignored')"),
         Index("dead_events_idempotency", "tenant_id", "idempotency_key", unique=True),
         Index("dead_events_recent", "tenant_id", text("created_at desc"), text("id desc")),
+        Index("dead_events_status", "remediation_status", text("created_at desc"), text("id desc")),
+        Index("dead_events_all", text("created_at desc"), text("id desc")),
     )
 
 

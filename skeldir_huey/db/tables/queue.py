@@ -40,6 +40,9 @@ class FailedJob(Base):
     failed_at: Mapped[datetime] = mapped_column(server_default=NOW)
     replayed_as: Mapped[str | None]
     message: Mapped[bytes]
+    status_at: Mapped[datetime] = mapped_column(server_default=NOW)
+    replaced_by: Mapped[str | None]
+    edited_from: Mapped[UUID | None]
 
     __table_args__ = (
         CheckConstraint(
@@ -51,6 +54,7 @@ class FailedJob(Base):
         Index("worker_failed_jobs_recent", "tenant_id", text("failed_at desc"), text("id desc")),
         Index("worker_failed_jobs_status", "status", text("failed_at desc"), text("id desc")),
         Index("worker_failed_jobs_all", text("failed_at desc"), text("id desc")),
+        Index("worker_failed_jobs_fingerprint", "fingerprint", "status", text("failed_at desc"), text("id desc")),
     )
 
 
