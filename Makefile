@@ -6,7 +6,7 @@ BENCH := .venv-bench
 TESTS ?= tests
 
 .DEFAULT_GOAL := help
-.PHONY: help run stop status demo clean-demo test lint format install install-dev bench-queue clean
+.PHONY: help run stop status demo clean-demo test lint audit format install install-dev bench-queue clean
 .NOTPARALLEL:
 
 help: ## list the commands
@@ -36,6 +36,9 @@ lint: $(BIN)/.installed-dev ## ruff (lint and format), mypy; the import contract
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+audit: $(BIN)/.installed-dev ## look for insecure code (bandit) and packages with known holes (pip-audit)
+	@$(BIN)/python .ci/audit.py
 
 format: $(BIN)/.installed-dev ## let ruff format and sort
 	$(BIN)/ruff check --fix .

@@ -38,7 +38,7 @@ def create_app() -> Flask:
     """
     try:
         given = settings()
-        log.install(given.log_level)
+        log.install(given.log_level, service=True)
         urls.check_ready("console")
     except (ConfigError, DatabaseError) as error:
         print(error, file=sys.stderr)  # noqa: T201  the person at the terminal reads this, not the log

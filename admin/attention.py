@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from admin.reads.ledger import Line
+from admin.reads.minutes import Jump
 from admin.reads.overview import LaneState
-from admin.scope import link
-from admin.show import THIN, age, capped, number
+from admin.scope import current, link
+from admin.show import THIN, age, capped, number, percent, seconds
+from skeldir_huey.reports.status import Status
 
 MAX_LINES = 5
 WAITING_TOO_LONG = timedelta(minutes=5)
+TICKS_TOO_OLD = timedelta(seconds=150)
 
 
 @dataclass(frozen=True)
@@ -27,50 +30,126 @@ class Need:
     button: str
 
 
-def needs_you_now(
-    now: datetime,
-    lanes: Sequence[LaneState] | None,
-    letters: Mapping[str, int] | None,
-    runs: Mapping[str, int] | None,
-    consumers: Sequence[Any] | None,
-    frozen_after_s: float,
-    ledger: Sequence[Line] | None,
-) -> list[Need]:
-    """Return at most 5 lines, the worst first. Figures that could not be read (None) give no line."""
-    found: list[Need] = []
-    overview = link("admin.index")
-    broken = [line for line in ledger or () if not line.adds_up]
+@dataclass(frozen=True)
+class Figures:
+    """What the rules look at. A figure that could not be read is None and gives no line."""
+
+    now: datetime
+    frozen_after_s: float
+    lanes: Sequence[LaneState] | None = None
+    letters: Mapping[str, int] | None = None
+    runs: Mapping[str, int] | None = None
+    consumers: Sequence[Any] | None = None
+    ledger: Sequence[Line] | None = None
+    jumps: Sequence[Jump] | None = None
+    views: Sequence[Status] | None = None
+    last_look: datetime | None = None
+    stopped: Sequence[Any] | None = None
+    unmatched: Sequence[Any] | None = None
+
+    @property
+    def is_silent(self) -> bool:
+        """Return whether no consumer is alive, as far as is known."""
+        if self.consumers is None:
+            return False
+        newest = max((one.heartbeat_at for one in self.consumers), default=None)
+        return newest is None or (self.now - newest).total_seconds() > self.frozen_after_s
+
+
+def needs_you_now(found: Figures) -> list[Need]:
+    """Return at most 5 lines, the worst first."""
+    lines = [need for rule in RULES for need in rule(found)]
+    return sorted(lines, key=lambda need: need.level != "bad")[:MAX_LINES]
+
+
+def _ledger(found: Figures) -> Iterator[Need]:
+    broken = [line for line in found.ledger or () if not line.adds_up]
     if broken:
         what = f"The ledger does not add up: {', '.join(line.words for line in broken)}"
         where = f"in lane{'s' if len(broken) > 1 else ''} {', '.join(line.lane for line in broken)}"
-        found.append(Need("bad", what, where, f"{overview}#ledger", "Open the ledger"))
-    if consumers is not None:
-        newest = max((one.heartbeat_at for one in consumers), default=None)
-        if newest is None or (now - newest).total_seconds() > frozen_after_s:
-            since = f"the last one was heard of {age(newest, now)} ago" if newest else "none in the last hour"
-            why = f"{since}; jobs wait"
-            found.append(Need("bad", "No consumer is alive", why, f"{overview}#consumers", "Consumers"))
-    if letters and letters["pending"]:
-        count = letters["pending"]
-        noun = "dead letter waits" if count == 1 else "dead letters wait"
-        found.append(
-            Need("bad", f"{capped(count)} {noun} for you", "replay or abandon", link("dead.index"), "Open dead letters")
+        yield Need("bad", what, where, f"{link('admin.index')}#ledger", "Open the ledger")
+
+
+def _consumers(found: Figures) -> Iterator[Need]:
+    if found.is_silent:
+        newest = max((one.heartbeat_at for one in found.consumers or ()), default=None)
+        since = f"the last one was heard of {age(newest, found.now)} ago" if newest else "none in the last hour"
+        yield Need(
+            "bad", "No consumer is alive", f"{since}; jobs wait", f"{link('admin.index')}#consumers", "Consumers"
         )
-    if runs and runs.get("failed"):
-        count = runs["failed"]
-        noun = "run has" if count == 1 else "runs have"
+
+
+def _jumps(found: Figures) -> Iterator[Need]:
+    for jump in found.jumps or ():
+        what = f"Failures in {jump.lane} rose to {percent(jump.share)}"
+        since = f"for {age(jump.since, found.now)}, usually {percent(jump.usual)}"
+        why = f"{since}; {number(jump.dead)} died in 30{THIN}min"
+        yield Need("bad", what, why, link("dead.jobs", queue=jump.lane), "Open dead letters")
+
+
+def _letters(found: Figures) -> Iterator[Need]:
+    if found.letters and found.letters["pending"]:
+        count = found.letters["pending"]
+        noun = "dead letter waits" if count == 1 else "dead letters wait"
+        what = f"{capped(count)} {noun} for you"
+        yield Need("bad", what, "replay or abandon", link("dead.index"), "Open dead letters")
+
+
+def _runs(found: Figures) -> Iterator[Need]:
+    if found.runs and found.runs.get("failed"):
+        count = found.runs["failed"]
+        what = f"{number(count)} {'run has' if count == 1 else 'runs have'} failed"
         url = link("recompute.index", status="failed")
-        found.append(Need("bad", f"{number(count)} {noun} failed", "their allocations may be old", url, "Open runs"))
-    for lane in lanes or ():
+        yield Need("bad", what, "their allocations may be old", url, "Open runs")
+
+
+def _bulk(found: Figures) -> Iterator[Need]:
+    for one in found.stopped or ():
+        what = f"A bulk {one.verb} stopped"
+        why = f"begun {age(one.created_at, found.now)} ago: {one.last_error or 'no reason on record'}"
+        yield Need("bad", what, why, link("bulk.detail", operation_id=one.id), "Open operation")
+
+
+def _unmatched(found: Figures) -> Iterator[Need]:
+    for one in found.unmatched or ():
+        name = current().name_of(one.tenant_id) or str(one.tenant_id)[:8]
+        wrong = one.ghost_count + one.unallocated_count + one.under_allocated_count + one.over_allocated_count
+        why = f"{number(wrong)} of {number(one.order_count)} orders, compared {age(one.created_at, found.now)} ago"
+        url = link("tenants.detail", tenant_id=one.tenant_id)
+        yield Need("warn", f"Revenue of {name} does not match", why, url, "Open tenant")
+
+
+def _cron(found: Figures) -> Iterator[Need]:
+    # Without a consumer it is the same news twice.
+    if found.last_look is not None and found.now - found.last_look > TICKS_TOO_OLD and not found.is_silent:
+        why = f"nobody looked at periodic tasks for {age(found.last_look, found.now)}"
+        yield Need("bad", "Cron is missed", why, link("cron.index", state="missed"), "Open cron")
+
+
+def _lanes(found: Figures) -> Iterator[Need]:
+    for lane in found.lanes or ():
         queue = link("queues.detail", lane=lane.name)
         waiting = lane.counts.get("waiting", 0)
         if lane.paused_at is not None:
             who = f"by {lane.paused_by}, " if lane.paused_by else ""
             reason = lane.pause_reason or "no reason given"
-            why = f"{who}{age(lane.paused_at, now)} ago: {reason}; {number(waiting)} waiting"
-            found.append(Need("warn", f"Lane {lane.name} is paused", why, queue, "Open queue"))
-        elif lane.waiting_since is not None and now - lane.waiting_since > WAITING_TOO_LONG:
+            why = f"{who}{age(lane.paused_at, found.now)} ago: {reason}; {number(waiting)} waiting"
+            yield Need("warn", f"Lane {lane.name} is paused", why, queue, "Open queue")
+        elif lane.waiting_since is not None and found.now - lane.waiting_since > WAITING_TOO_LONG:
             limit = f"{int(WAITING_TOO_LONG.total_seconds() // 60)}{THIN}min"
-            why = f"its oldest job waits {age(lane.waiting_since, now)}, more than {limit}; {number(waiting)} waiting"
-            found.append(Need("warn", f"Lane {lane.name} is behind", why, queue, "Open queue"))
-    return found[:MAX_LINES]
+            since = age(lane.waiting_since, found.now)
+            why = f"its oldest job waits {since}, more than {limit}; {number(waiting)} waiting"
+            yield Need("warn", f"Lane {lane.name} is behind", why, queue, "Open queue")
+
+
+def _views(found: Figures) -> Iterator[Need]:
+    for one in found.views or ():
+        if one.is_late and not one.view.is_summary:
+            why = f"target {seconds(one.view.fresh_s)}"
+            if one.last is not None and one.last.outcome == "failed":
+                why += f"; its last refresh failed: {one.last.error_message}"
+            url = link("matviews.detail", name=one.view.name)
+            yield Need("warn", f"{one.view.name} is {seconds(one.behind_s)} behind", why, url, "Open view")
+
+
+RULES = (_ledger, _consumers, _jumps, _letters, _runs, _bulk, _cron, _lanes, _views, _unmatched)

@@ -25,7 +25,7 @@ from sqlalchemy.orm import Session, registry, scoped_session, sessionmaker
 
 from admin import guard, second_factor, sessions
 from admin.fresh import FRESH_FOR
-from admin.second_factor import OneTimeTotp, take_recovery_code
+from admin.second_factor import OneTimeTotp, RescueForm, SetUpForm, take_recovery_code
 from admin.trail import record
 from admin.users import PASSWORD_MIN
 from skeldir_huey.db.engine import engine, enter, transaction
@@ -104,7 +104,14 @@ def install(app: Flask) -> None:
     )
     second_factor.configure(app)
     accounts = scoped_session(sessionmaker(class_=AccountSession, expire_on_commit=False))
-    Security(app, Users(accounts, User, Role), login_form=SignInForm, totp_cls=OneTimeTotp)
+    Security(
+        app,
+        Users(accounts, User, Role),
+        login_form=SignInForm,
+        two_factor_setup_form=SetUpForm,
+        two_factor_rescue_form=RescueForm,
+        totp_cls=OneTimeTotp,
+    )
     # Flask-Security would also take a token from the URL; a session cookie is the only way in.
     app.login_manager.request_loader(lambda request: None)  # type: ignore[attr-defined]
 

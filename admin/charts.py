@@ -70,8 +70,14 @@ def bars(title: str, unit: str, times: Sequence[datetime], series: Sequence[Seri
     return _chart(title, unit, times, series, paths, top)
 
 
-def lines(title: str, unit: str, times: Sequence[datetime], series: Sequence[Series]) -> Chart:
-    """Return one line per series, broken where nothing was measured; a lone value is a short dash."""
+def lines(
+    title: str, unit: str, times: Sequence[datetime], series: Sequence[Series], target: float | None = None
+) -> Chart:
+    """Return one line per series, broken where nothing was measured; a lone value is a short dash.
+
+    Args:
+        target: drawn as a dashed line where it lies within the values, and told in the unit.
+    """
     top = nice(max((value for one in series for value in one.values if value is not None), default=0))
     step = WIDTH / max(len(times), 1)
     paths = []
@@ -85,6 +91,10 @@ def lines(title: str, unit: str, times: Sequence[datetime], series: Sequence[Ser
             path.append(f"L{x:.1f} {y:.1f}" if drawing else f"M{x - step * 0.3:.1f} {y:.1f}H{x:.1f}")
             drawing = True
         paths.append((f"{one.css} line", "".join(path)))
+    if target is not None:
+        unit = f"{unit}, target {tick(target)}"
+        if target <= top:
+            paths.append(("target", f"M0 {HEIGHT - target / top * HEIGHT:.1f}H{WIDTH}"))
     return _chart(title, unit, times, series, paths, top)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from uuid import UUID
 
 import sqlalchemy as sa
-from flask import Flask, abort, g, request, session
+from flask import Flask, abort, g, request, session, url_for
 from flask_security import current_user
 from werkzeug.wrappers import Response
 
@@ -53,7 +53,9 @@ def safe_path(url: str) -> bool:
 def _refuse() -> None:
     if request.blueprint != "security":
         return
-    if request.endpoint in CLOSED:
+    # Signed in, the address of the second factor would sign out on a mere GET.
+    half_way_only = request.endpoint == "security.two_factor_token_validation" and current_user.is_authenticated
+    if request.endpoint in CLOSED or half_way_only:
         abort(404)
     # Its limits count e-mail addresses of forms; the library would take them from JSON as well.
     if request.is_json:
@@ -81,6 +83,8 @@ def _note_outcome(response: Response) -> Response:
     if request.method == "POST" and response.status_code == 403 and current_user.is_authenticated:
         action, tenant_id = g.get("refused", ((request.endpoint or "unknown").replace(".", "_"), None))
         record_refusal(current_user.email, action, "page", request.path[:200], tenant_id=tenant_id)
+    if request.endpoint == "security.login" and response.status_code == 302:
+        _lead_on(response)
     if request.method != "POST" or request.endpoint not in DOORS or response.status_code not in (200, 302):
         return response
     if response.status_code == 302 and current_user.is_authenticated:
@@ -90,12 +94,20 @@ def _note_outcome(response: Response) -> Response:
     return response
 
 
+def _lead_on(response: Response) -> None:
+    # When no page was asked for, the library would lead from the code back to the sign-in page.
+    code_page = url_for("security.two_factor_token_validation")
+    if (response.location or "").partition("?")[0] == code_page:
+        wanted = request.form.get("next") or request.args.get("next") or None
+        response.location = url_for("security.two_factor_token_validation", next=wanted)
+
+
 def _account() -> str:
     """Return whose secret is being typed: the signed-in person, the one half-way in, or what the form says."""
     if current_user.is_authenticated:
         return str(current_user.email).lower()
     if request.endpoint == "security.login":
-        return request.form.get("email", "").strip().lower()
+        return request.form.get("email", "").replace("\0", "").strip().lower()
     return str(session.get("tf_user_id", ""))
 
 

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from sqlalchemy.engine import Connection
 
-from admin import auth
+from admin import trail
 from admin.actions import acting
 from skeldir_huey.attribution import backfills, runs
 from skeldir_huey.attribution.backfills import Backfill
@@ -107,4 +107,4 @@ def _audit(
     reason: str,
     detail: dict[str, Any],
 ) -> None:
-    auth.record(connection, user.email, action, kind, str(row_id), tenant_id=tenant_id, reason=reason, detail=detail)
+    trail.record(connection, user.email, action, kind, str(row_id), tenant_id=tenant_id, reason=reason, detail=detail)

@@ -9,9 +9,10 @@ from typing import Any
 
 import sqlalchemy as sa
 from flask import Flask
-from flask_security import Totp
+from flask_security import Totp, TwoFactorRescueForm, TwoFactorSetupForm
 from passlib.exc import UsedTokenError
 from passlib.totp import TotpMatch
+from wtforms import StringField
 
 from skeldir_huey.db.engine import transaction
 from skeldir_huey.db.tables import ConsoleUser
@@ -20,6 +21,26 @@ from skeldir_huey.errors import Conflict
 ISSUER = "Skeldir Huey"
 STEP_S = 30
 RECOVERY_CODES = 10
+
+
+class NoChoices(StringField):
+    """What the library offers as choices of which we show none: its own are of a form that WTForms gives up."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.choices: list[Any] = []
+
+
+class SetUpForm(TwoFactorSetupForm):
+    """Switches the authenticator app on or off."""
+
+    setup = NoChoices()
+
+
+class RescueForm(TwoFactorRescueForm):
+    """Not shown: there is no mail, and recovery codes have a page of their own."""
+
+    help_setup = NoChoices()
 
 
 class OneTimeTotp(Totp):

@@ -10,7 +10,7 @@ from datetime import timedelta
 from pathlib import Path
 from uuid import UUID, uuid4
 
-from flask import Flask, g, request, session
+from flask import Flask, current_app, g, request, session
 from flask_wtf import CSRFProtect
 from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.wrappers import Response
@@ -20,6 +20,7 @@ from skeldir_huey.config import Settings
 
 SESSION_HOURS = 8
 IDLE_MINUTES = 60
+THEME_COOKIE_S = 365 * 24 * 3600
 MAX_BODY_BYTES = 64 * 1024
 
 # No nonce and no 'unsafe-inline': nothing inline exists. Tested on every route.
@@ -92,6 +93,16 @@ def kept_secret(folder: Path) -> str:
         finally:
             draft.unlink()
     return path.read_text(encoding="ascii").strip()
+
+
+def remember_theme(response: Response, theme: str | None) -> Response:
+    """Keep a theme in this browser, where the script changes it as well; None: that of the system."""
+    if theme is None:
+        response.delete_cookie("theme", samesite="Lax")
+    else:
+        secure = bool(current_app.config["SESSION_COOKIE_SECURE"])
+        response.set_cookie("theme", theme, max_age=THEME_COOKIE_S, samesite="Lax", secure=secure)
+    return response
 
 
 def _end_old_session() -> None:

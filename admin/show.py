@@ -10,6 +10,7 @@ from flask import Flask, request
 from flask_security import current_user
 
 from admin import scope
+from admin.settings import zone_of_user
 from skeldir_huey.config import settings
 from skeldir_huey.money import digits_of
 
@@ -48,6 +49,18 @@ def seconds(value: float | None) -> str:
     return f"{hours // 24}{THIN}d {hours % 24}{THIN}h"
 
 
+def size(value: int | None) -> str:
+    """Return a number of bytes as 12.5 MiB; a dash for None."""
+    if value is None:
+        return DASH
+    amount, unit = float(value), "B"
+    for larger in ("KiB", "MiB", "GiB", "TiB"):
+        if amount < 1000:
+            break
+        amount, unit = amount / 1024, larger
+    return f"{amount:.3g}{THIN}{unit}"
+
+
 def milliseconds(value: float | None) -> str:
     """Return a duration given in milliseconds."""
     return seconds(None if value is None else value / 1000)
@@ -65,8 +78,8 @@ def age(since: datetime | None, now: datetime) -> str:
 
 
 def instant(value: datetime | None) -> str:
-    """Return an instant as 2025-06-01 00:00:00 UTC; a dash for None."""
-    return DASH if value is None else value.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    """Return an instant as 2025-06-01 00:00:00 UTC, in the zone of the person; a dash for None."""
+    return DASH if value is None else value.astimezone(zone_of_user()).strftime("%Y-%m-%d %H:%M:%S %Z")
 
 
 def iso(value: datetime) -> str:
@@ -117,7 +130,7 @@ def colours() -> str | None:
 def install(app: Flask) -> None:
     """Give templates the functions of this file as filters, and what every page shows."""
     for function in (
-        number, capped, seconds, milliseconds, age, instant, iso, money, percent, pretty, short, last_word,
+        number, capped, seconds, milliseconds, size, age, instant, iso, money, percent, pretty, short, last_word,
     ):  # fmt: skip
         app.jinja_env.filters[function.__name__] = function
     app.jinja_env.filters["hex"] = bytes.hex

@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy.engine import Connection
 from werkzeug.exceptions import Forbidden
 
-from admin import auth
+from admin import trail
 from admin.actions import acting
 from admin.permissions import NEED, can
 from admin.queue_actions import MINUTES
@@ -44,7 +44,7 @@ def set_limits(user: Any, tenant_id: UUID, lane: str, weight: float, cap: int | 
             "before": {"weight": before.weight if before.weight is not None else 1, "cap": before.cap},
             "after": {"weight": weight, "cap": cap},
         }
-        auth.record(
+        trail.record(
             connection,
             user.email,
             "limits",
@@ -101,4 +101,4 @@ def _audit(
     connection: Connection, user: Any, action: str, tenant_id: UUID, reason: str, detail: dict[str, Any]
 ) -> None:
     target = str(tenant_id)
-    auth.record(connection, user.email, action, "tenant", target, tenant_id=tenant_id, reason=reason, detail=detail)
+    trail.record(connection, user.email, action, "tenant", target, tenant_id=tenant_id, reason=reason, detail=detail)

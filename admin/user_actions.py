@@ -104,10 +104,13 @@ def reset_password(user: Any, target_id: UUID, reason: str) -> str:
 
     Raises:
         StaleSignIn, Forbidden, NotFound: as `set_active`.
+        Conflict: it is disabled.
     """
     password = new_password()
     with managing(user, None) as connection:
         target = _other(connection, user, target_id)
+        if not target.active:
+            raise Conflict(f"{target.email} is disabled. Enable the account first.")
         users.replace_password(connection, target_id, password)
         _note(connection, user, target, "reset_password", reason, {})
     return password

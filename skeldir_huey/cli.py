@@ -37,6 +37,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "explain": ("explain", "follow every cent of one conversion to its touches and its run"),
     "user": ("user", "create or change an operator of the console"),
     "audit": ("audit", "check that no row of the console's audit log was changed, deleted or moved"),
+    "views": ("views", "show how fresh summaries and materialized views are, or refresh them"),
+    "retention": ("retention", "show or do what may no longer be kept; set how long a tenant's data is kept"),
     "web": ("web", "serve the console (the Procfile's web)"),
 }
 

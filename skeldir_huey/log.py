@@ -46,6 +46,7 @@ _IN_TEXT = (
 # Ids, names and dates, most of what is logged: nothing in them can be a key with its value, or an address.
 _HARMLESS = re.compile(r"[\w.-]{0,64}")
 _bound: ContextVar[dict[str, Any]] = ContextVar("bound")
+_service = False
 
 
 def redact_text(text: str) -> str:
@@ -140,7 +141,13 @@ class Log:
         """Log an error with the exception that is being handled."""
         self._write(logging.ERROR, event, fields, exc_info=True)
 
-    def _write(self, level: int, event: str, fields: dict[str, Any], exc_info: bool = False) -> None:
+    def info_each(self, event: str, lines: list[dict[str, Any]]) -> None:
+        """Log one line for each of these fields, all written at once: for what happens thousands of times a second."""
+        self._write(logging.INFO, event, lines)
+
+    def _write(
+        self, level: int, event: str, fields: dict[str, Any] | list[dict[str, Any]], exc_info: bool = False
+    ) -> None:
         if self._logger.isEnabledFor(level):
             # Logger.log would first search the stack for the calling line, which nobody is shown.
             info = sys.exc_info() if exc_info else None
@@ -161,14 +168,19 @@ class JsonFormatter(logging.Formatter):
         event, fields = getattr(record, "skeldir", ("log", None))
         if fields is None:
             fields = {"message": record.getMessage()}
-        line: dict[str, Any] = {
+        core: dict[str, Any] = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
             "event": event,
             "logger": record.name,
         }
-        core = tuple(line)
-        line |= dict.fromkeys(CONTEXT)
+        if isinstance(fields, list):
+            return "\n".join([self._line(record, core, one) for one in fields])
+        return self._line(record, core, fields)
+
+    @staticmethod
+    def _line(record: logging.LogRecord, core: dict[str, Any], fields: dict[str, Any]) -> str:
+        line = core | _NO_CONTEXT
         given = _bound.get({}) | fields
         line |= redact({f"{name}_" if name in core else name: value for name, value in given.items()})
         if record.exc_info and record.exc_info[0] is not None:
@@ -176,7 +188,7 @@ class JsonFormatter(logging.Formatter):
             line["error_class"] = kind.__qualname__
             line["error_message"] = redact_text(str(error))
             line["traceback"] = redact_text("".join(traceback.format_exception(kind, error, trace)))
-        return json.dumps(line, default=_plain, ensure_ascii=False, skipkeys=True)
+        return _ENCODER.encode(line)
 
 
 def _plain(value: Any) -> Any:
@@ -189,6 +201,10 @@ def _plain(value: Any) -> Any:
     return redact_text(str(value))
 
 
+_NO_CONTEXT = dict.fromkeys(CONTEXT)
+_ENCODER = json.JSONEncoder(default=_plain, ensure_ascii=False, skipkeys=True)  # one for all lines
+
+
 class _Stderr(logging.StreamHandler[TextIO]):
     # sys.stderr is looked up for each line: tests and daemons replace it.
     def __init__(self) -> None:
@@ -199,13 +215,23 @@ class _Stderr(logging.StreamHandler[TextIO]):
         return sys.stderr
 
 
-def install(level: str | int = "INFO", target: str | os.PathLike[str] | IO[str] | None = None) -> None:
+def is_service() -> bool:
+    """Return whether this process is a worker or the console: then whatever it tells is a line of its log."""
+    return _service
+
+
+def install(
+    level: str | int = "INFO", target: str | os.PathLike[str] | IO[str] | None = None, service: bool = False
+) -> None:
     """Make JSON lines of everything that this process logs, in place of whatever handlers there were.
 
     Args:
+        service: this process is a worker or the console, and no command that a person waits for.
         level: the least level that is written, a name or number of `logging`.
         target: a file to append to, or an open stream; None means stderr.
     """
+    global _service  # noqa: PLW0603  one per process, as the handlers are
+    _service = service
     handler: logging.Handler
     if target is None:
         handler = _Stderr()

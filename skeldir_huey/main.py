@@ -9,6 +9,7 @@ from skeldir_huey.queue.instance import huey
 from skeldir_huey.tasks import (  # noqa: F401
     attribution,
     backfill,
+    bulk,
     housekeeping,
     ledger,
     maintenance,

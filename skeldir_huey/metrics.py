@@ -79,7 +79,9 @@ TABLE: tuple[Row, ...] = (
     Row("skeldir_run_allocations", "counter", (), "rows", "process", "Allocations that succeeded runs wrote."),
     Row("skeldir_ingest_events", "counter", ("outcome",), "events", "database", "Accepted, duplicate or refused."),
     Row("skeldir_matview_age_seconds", "gauge", ("view",), "seconds", "database", "Since its last good refresh began."),
-    Row("skeldir_matview_refresh_seconds", "gauge", ("view",), "seconds", "database", "How long its last refresh took."),
+    Row(
+        "skeldir_matview_refresh_seconds", "gauge", ("view",), "seconds", "database", "How long its last refresh took."
+    ),
     Row("skeldir_matview_refresh_ok", "gauge", ("view",), "1 or 0", "database", "0 when its last refresh failed."),
     Row("skeldir_database_read", "gauge", (), "1 or 0", "process", "1 when the rows of scope database could be read."),
 )
@@ -215,14 +217,23 @@ class Store(Collector):
         made = family(row)
         if row.type == "gauge" and row.name in self.gauges:
             made.add_metric([], self.gauges[row.name]())
-        if row.type == "counter" and not row.labels and not cells:
-            made.add_metric([], 0)  # a counter that is there from the start has a rate from the start
+        for values in _from_the_start(row) - {key[1] for key, *_ in cells}:
+            made.add_metric(list(values), 0)
         for (_, values), total, counts in cells:
             if row.type == "histogram":
                 made.add_metric(list(values), _cumulative(row.bounds, counts), total)
             else:
                 made.add_metric(list(values), total)
         return made
+
+
+def _from_the_start(row: Row) -> set[tuple[str, ...]]:
+    """Return the label values that a counter shows before its first event, so that it has a rate from the start."""
+    if row.type != "counter" or "task_name" in row.labels:
+        return set()
+    if row.name == "skeldir_runs":
+        return {("succeeded",), ("failed",)}
+    return {(value,) for value in _allowed[row.labels[0]]} if row.labels else {()}
 
 
 def family(row: Row) -> Any:

@@ -1,9 +1,9 @@
 // Live updates: the same page is fetched every 5 s, and only regions that changed and that nobody uses are replaced.
 'use strict';
 
-const EVERY_MS = 5000;
+const EVERY_MS = 1000 * Number(document.body.dataset.refresh) || 5000;  // chosen under Account
 const SLOWEST_MS = 60000;
-let live = localStorage.getItem('live') !== 'off';
+let live = localStorage.getItem('live') !== 'off' && document.body.dataset.refresh !== '0';
 let failures = 0;
 let timer;
 

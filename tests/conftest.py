@@ -31,6 +31,7 @@ ALLOWED_SKIPS: dict[str, str] = {}
 _NEEDED = {
     "chromium": ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable"),
     "pgbouncer": ("pgbouncer",),
+    "promtool": ("promtool",),
 }
 _skipped: dict[str, int] = {}
 _numbers = itertools.count(1)

@@ -50,7 +50,13 @@ def names() -> Iterator[None]:
 def test_the_table_is_the_documented_one() -> None:
     rows = re.findall(r"^\| `([a-z_]+)` \| (.*?) \| (.*?) \| (.*?) \| (.*?) \| (.*?) \|$", DOCS.read_text(), re.M)
     shown = [
-        (f"{row.name}_total" if row.type == "counter" else row.name, row.type, ", ".join(row.labels), row.unit, row.scope)
+        (
+            f"{row.name}_total" if row.type == "counter" else row.name,
+            row.type,
+            ", ".join(row.labels),
+            row.unit,
+            row.scope,
+        )
         for row in TABLE
     ]
     assert [row[:5] for row in rows] == shown
@@ -138,9 +144,13 @@ def test_what_the_tables_say(database: Database, from_tables: DatabaseMetrics) -
     make_letter(database, tenant)
     make_letter(database, None)
     database.query("update huey.lane set paused_at = now(), paused_by = 'me' where name = 'llm'")
-    database.query("insert into huey.tick values ('test.minutely', now() - interval '5 minutes'), ('gone', '2001-01-01')")
-    database.query("insert into huey.consumer (id, host, pid, worker_type, worker_count, lanes, version, holds_lock)"
-                   " select gen_random_uuid(), 'h', n, 'thread', 1, '{ingest}', '1', n = 1 from generate_series(1, 2) n")
+    database.query(
+        "insert into huey.tick values ('test.minutely', now() - interval '5 minutes'), ('gone', '2001-01-01')"
+    )
+    database.query(
+        "insert into huey.consumer (id, host, pid, worker_type, worker_count, lanes, version, holds_lock)"
+        " select gen_random_uuid(), 'h', n, 'thread', 1, '{ingest}', '1', n = 1 from generate_series(1, 2) n"
+    )
     found = scraped(from_tables)
     assert found["skeldir_database_read"] == 1
     assert [found[f'huey_queue_depth{{lane="{lane}"}}'] for lane in ("ingest", "llm", "housekeeping")] == [15, 15, 0]

@@ -53,7 +53,13 @@ def events_page(
     Args:
         channel: the money of this channel only, with the events that have some; "" means all channels.
     """
-    statement = (
+    statement = events(tenant_id, model_version, channel, period)
+    return read_page(connection, statement, Allocation.converted_at, Allocation.event_id, after)  # type: ignore[arg-type]
+
+
+def events(tenant_id: UUID, model_version: str, channel: str, period: Period) -> sa.Select[Any]:
+    """Return the select of these events, without order."""
+    return (
         sa.select(
             Allocation.event_id,
             Allocation.converted_at,
@@ -73,7 +79,6 @@ def events_page(
         )
         .group_by(Allocation.converted_at, Allocation.event_id, Allocation.currency)
     )
-    return read_page(connection, statement, Allocation.converted_at, Allocation.event_id, after)  # type: ignore[arg-type]
 
 
 def event(connection: Connection, event_id: UUID) -> Row | None:

@@ -117,12 +117,7 @@ def compare(
     Args:
         versions: all of the tenant's, the most important first; at most 6 that have allocations get a column.
     """
-    here = (
-        Allocation.tenant_id == tenant_id,
-        Allocation.model_version.in_(versions),
-        Allocation.converted_at >= period.first,
-        Allocation.converted_at < period.end,
-    )
+    here = _here(tenant_id, versions, period)
     cells = {
         (row.currency, row.model_version, row.channel): row
         for row in connection.execute(_by_channel().where(*here)).all()
@@ -150,8 +145,25 @@ def compare(
     return tables, with_rows[COLUMNS:]
 
 
+def export(tenant_id: UUID, versions: Sequence[str], period: Period) -> sa.Select[Any]:
+    """Return the select behind the comparison, a row per currency, version and channel; cents are smallest units."""
+    counted = _by_channel().where(*_here(tenant_id, versions, period)).subquery()
+    names = ("currency", "model_version", "channel", "event_count", "fallback_count", "credit", "cents")
+    return sa.select(*(counted.c[name] for name in names)).order_by(
+        counted.c.currency, counted.c.model_version, counted.c.cents.desc(), counted.c.channel
+    )
+
+
+def _here(tenant_id: UUID, versions: Sequence[str], period: Period) -> tuple[Any, ...]:
+    return (
+        Allocation.tenant_id == tenant_id,
+        Allocation.model_version.in_(versions),
+        Allocation.converted_at >= period.first,
+        Allocation.converted_at < period.end,
+    )
+
+
 def _by_channel() -> sa.Select[Any]:
-    # The taxonomy is joined after grouping: a few rows instead of all.
     return (
         sa.select(
             Allocation.currency,

@@ -31,7 +31,7 @@ class Entry:
     summary: str
     missed_rule: str
     next_at: datetime | None
-    last_due_at: datetime | None
+    first_missed_at: datetime | None
     last_tick: datetime | None
     pause: Row | None
     runs: Sequence[Row]
@@ -91,7 +91,7 @@ def _entry(
     runs: Sequence[Row], queued: int,
 ) -> Entry:  # fmt: skip
     last_due_at, next_at = _due(name, minute)
-    behind = last_tick is None or (last_due_at is not None and last_tick < last_due_at)
+    first_missed = _due(name, last_tick)[1] if last_tick is not None else last_due_at
     return Entry(
         name=name,
         lane=type(task).lane,
@@ -99,12 +99,12 @@ def _entry(
         summary=(type(task).__doc__ or "").strip().split("\n", 1)[0],
         missed_rule=type(task).missed,
         next_at=next_at,
-        last_due_at=last_due_at,
         last_tick=last_tick,
         pause=pause,
         runs=runs,
         queued=queued,
-        is_missed=behind and last_due_at is not None and now - last_due_at > MISSED_AFTER,
+        first_missed_at=first_missed,
+        is_missed=last_tick is None or (first_missed is not None and now - first_missed > MISSED_AFTER),
     )
 
 

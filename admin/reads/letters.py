@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -11,6 +12,7 @@ from sqlalchemy.engine import Connection, Row
 from admin.params import After
 from admin.reads.pages import Page, count_up_to, read_page
 from skeldir_huey.db.tables import ConsoleAudit, FailedJob, Job, JobAttempt
+from skeldir_huey.queue.letter_filter import LetterFilter
 
 STATUSES = ("pending", "in_progress", "resolved", "abandoned")
 
@@ -29,25 +31,22 @@ _LISTED = (
 )
 
 
-def matching(status: str, queue: str) -> list[sa.ColumnElement[bool]]:
-    """Return the conditions of the list's filters; "any" and "" filter nothing."""
-    conditions = []
-    if status != "any":
-        conditions.append(FailedJob.status == status)
-    if queue:
-        conditions.append(FailedJob.queue == queue)
-    return conditions
-
-
-def page(connection: Connection, status: str, queue: str, after: After | None) -> Page:
+def page(connection: Connection, wanted: LetterFilter, after: After | None, size: int) -> Page:
     """Return one page of letters, the newest failure first."""
-    statement = sa.select(*_LISTED).where(*matching(status, queue))
-    return read_page(connection, statement, FailedJob.failed_at, FailedJob.id, after)  # type: ignore[arg-type]
+    statement = sa.select(*_LISTED).where(*wanted.conditions())
+    return read_page(connection, statement, FailedJob.failed_at, FailedJob.id, after, size)  # type: ignore[arg-type]
 
 
-def count(connection: Connection, status: str, queue: str) -> int:
+def count(connection: Connection, wanted: LetterFilter) -> int:
     """Return how many letters match, counting no further than 10,001."""
-    return count_up_to(connection, sa.select(FailedJob.id).where(*matching(status, queue)))
+    return count_up_to(connection, sa.select(FailedJob.id).where(*wanted.conditions()))
+
+
+def exported(wanted: LetterFilter) -> sa.Select[Any]:
+    """Return the letters that match, for a download."""
+    columns = (FailedJob.correlation_id, FailedJob.fingerprint, FailedJob.task_kwargs, FailedJob.replayed_as)
+    found = sa.select(*_LISTED, *columns).where(*wanted.conditions())
+    return found.order_by(FailedJob.failed_at.desc(), FailedJob.id.desc())
 
 
 def one(connection: Connection, letter_id: UUID) -> Row | None:

@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.engine import Connection, Row
 
 from admin.reads.pages import count_up_to
-from skeldir_huey.db.tables import Consumer, FailedJob, Job, JobAttempt, Lane, Run
-
-REFRESH_TASK = "skeldir.reports.refresh_all"
+from skeldir_huey.db.tables import BulkOperation, Consumer, FailedJob, Job, Lane, Reconciliation, Run, Tick
 
 
 @dataclass(frozen=True)
@@ -63,38 +61,6 @@ class Totals:
     running_since: datetime | None
 
 
-@dataclass(frozen=True)
-class Attempts:
-    """Attempts that ended since `start`, by lane, outcome and bar; `done` and `dead` also ended their job."""
-
-    start: datetime
-    times: Sequence[datetime]
-    rows: Sequence[Row]
-
-    def total(self, *outcomes: str, lane: str | None = None) -> int:
-        """Return how many attempts had one of these outcomes."""
-        return sum(row.n for row in self.rows if row.outcome in outcomes and lane in (None, row.lane))
-
-    def series(self, *outcomes: str, lane: str | None = None) -> list[int]:
-        """Return the same per bar."""
-        place = {at: i for i, at in enumerate(self.times)}
-        values = [0] * len(self.times)
-        for row in self.rows:
-            if row.outcome in outcomes and lane in (None, row.lane):
-                values[place[row.bucket]] += row.n
-        return values
-
-
-@dataclass(frozen=True)
-class RunTimes:
-    """Median and 95th percentile of the run time in seconds, per bar and over all; None where nothing ran."""
-
-    p50: Sequence[float | None]
-    p95: Sequence[float | None]
-    p50_all: float | None
-    p95_all: float | None
-
-
 def now(connection: Connection) -> datetime:
     """Return the database's clock: ages must not depend on this machine's."""
     found: datetime = connection.execute(sa.select(sa.func.clock_timestamp())).scalar_one()
@@ -131,43 +97,6 @@ def totals(lanes: Sequence[LaneState]) -> Totals:
     )
 
 
-def attempts(connection: Connection, span: Span, until: datetime) -> Attempts:
-    """Return the attempts of the span before `until`; bars begin at round times, so the first one is cut off."""
-    start = until - span.length
-    first = _floor(start, span.step)
-    bucket = _bucket(span)
-    rows = connection.execute(
-        sa.select(bucket, JobAttempt.lane, JobAttempt.outcome, sa.func.count().label("n"))
-        .where(JobAttempt.ended_at >= start, JobAttempt.ended_at <= until)
-        .group_by(sa.text("1"), JobAttempt.lane, JobAttempt.outcome)
-    ).all()
-    return Attempts(start, _times(first, until, span.step), rows)
-
-
-def run_times(connection: Connection, span: Span, until: datetime) -> RunTimes:
-    """Return how long attempts ran, exact percentiles of job_attempt.run_ms."""
-    start = until - span.length
-    times = _times(_floor(start, span.step), until, span.step)
-    bucket = _bucket(span)
-    ran = sa.and_(JobAttempt.ended_at >= start, JobAttempt.ended_at <= until, JobAttempt.run_ms.is_not(None))
-    quantiles = [
-        sa.func.percentile_cont(share).within_group(JobAttempt.run_ms).label(name)
-        for name, share in (("p50", 0.5), ("p95", 0.95))
-    ]
-    # The empty grouping set is all attempts together; its bucket is null.
-    rows = connection.execute(
-        sa.select(bucket, *quantiles).where(ran).group_by(sa.func.grouping_sets(sa.tuple_(sa.text("1")), sa.text("()")))
-    ).all()
-    by_time = {row.bucket: (row.p50 / 1000, row.p95 / 1000) for row in rows if row.p50 is not None}
-    p50_all, p95_all = by_time.get(None, (None, None))
-    return RunTimes(
-        p50=[round(by_time[at][0], 3) if at in by_time else None for at in times],
-        p95=[round(by_time[at][1], 3) if at in by_time else None for at in times],
-        p50_all=p50_all,
-        p95_all=p95_all,
-    )
-
-
 def open_letters(connection: Connection) -> Mapping[str, int]:
     """Return how many letters are pending and in progress; each count stops at 10,001."""
     return {
@@ -192,42 +121,37 @@ def consumers(connection: Connection, until: datetime) -> Sequence[Row]:
     ).all()
 
 
-def materialized_views(connection: Connection, is_all: bool) -> list[dict[str, Any]]:
-    """Return rows and newest day of each materialized view, read through the secure views of this scope."""
-    prefix = "all_" if is_all else ""
-    performance = sa.table(f"{prefix}channel_performance", sa.column("day"))
-    summary = sa.table(f"{prefix}allocation_summary", sa.column("last_converted_at", sa.DateTime(timezone=True)))
-    found = []
-    for name, view, newest in (
-        ("mv_channel_performance", performance, performance.c.day),
-        ("mv_allocation_summary", summary, sa.cast(summary.c.last_converted_at, sa.Date)),
-    ):
-        row = connection.execute(sa.select(sa.func.count().label("n"), sa.func.max(newest)).select_from(view)).one()
-        found.append({"name": name, "rows": row[0], "newest_day": row[1]})
-    return found
-
-
-def last_refresh(connection: Connection, until: datetime) -> datetime | None:
-    """Return when the views were last refreshed in the 24 hours before `until`, as far as this scope may know."""
-    return connection.scalar(
-        sa.select(sa.func.max(JobAttempt.ended_at)).where(
-            JobAttempt.ended_at > until - timedelta(hours=24),
-            JobAttempt.task_name == REFRESH_TASK,
-            JobAttempt.outcome == "done",
-        )
+def unmatched(connection: Connection) -> Sequence[Row]:
+    """Return the tenants whose newest reconciliation does not match, with that row; at most 5."""
+    newest = (
+        sa.select(Reconciliation)
+        .ext(distinct_on(Reconciliation.tenant_id))
+        .order_by(Reconciliation.tenant_id, Reconciliation.created_at.desc(), Reconciliation.id.desc())
+        .subquery()
     )
+    columns = newest.c
+    wrong = (
+        columns.ghost_count + columns.unallocated_count + columns.under_allocated_count + columns.over_allocated_count
+    )
+    return connection.execute(sa.select(newest).where(wrong > 0).order_by(columns.created_at.desc()).limit(5)).all()
+
+
+def stopped_operations(connection: Connection) -> Sequence[Row]:
+    """Return bulk operations that ended before they were through, the newest first, at most 5."""
+    return connection.execute(
+        sa.select(BulkOperation.id, BulkOperation.verb, BulkOperation.last_error, BulkOperation.created_at)
+        .where(BulkOperation.state == "stopped")
+        .order_by(BulkOperation.created_at.desc())
+        .limit(5)
+    ).all()
+
+
+def last_look(connection: Connection) -> datetime | None:
+    """Return when a consumer last looked at the periodic tasks."""
+    return connection.scalar(sa.select(sa.func.max(Tick.last_tick)))
 
 
 _ORIGIN = datetime.fromisoformat("2000-01-03T00:00:00+00:00")
-
-
-def _bucket(span: Span) -> Any:
-    return sa.func.date_bin(
-        sa.literal_column(f"interval '{int(span.step.total_seconds())} seconds'"),
-        JobAttempt.ended_at,
-        sa.literal_column(f"timestamptz '{_ORIGIN.isoformat()}'"),
-        type_=sa.DateTime(timezone=True),
-    ).label("bucket")
 
 
 def _floor(at: datetime, step: timedelta) -> datetime:

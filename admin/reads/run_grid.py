@@ -34,7 +34,7 @@ STATES = {
     "failed": State("fail", "bad", "the last run of this day failed"),
     "late": State("late", "late", "late data came after the last run; the next one is asked for each minute"),
     "succeeded": State("ok", "ok", "computed"),
-    "missing": State("none", "late", "has conversions, but no run yet"),
+    "missing": State("due", "late", "has conversions, but no run yet"),
     "quiet": State("\u2013", "quiet", "no conversions, no run"),
 }
 

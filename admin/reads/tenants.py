@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
 from skeldir_huey.db.tables import (
+    RUN_MINUTES,
     DirtyRange,
     Event,
     FailedJob,
@@ -30,16 +31,6 @@ LETTER_CAP = 1_000
 RECONCILIATIONS_SHOWN = 5
 ORDERS_SHOWN = 10
 DAY = timedelta(hours=24)
-
-_minutes = sa.table(
-    "run_minutes",
-    sa.column("minute", sa.DateTime(timezone=True)),
-    sa.column("tenant_id", sa.Uuid),
-    sa.column("done", sa.BigInteger),
-    sa.column("dead", sa.BigInteger),
-    sa.column("run_ms", sa.BigInteger),
-    schema="huey",
-)
 
 
 @dataclass(frozen=True)
@@ -83,13 +74,13 @@ def states(connection: Connection, tenants: Sequence[UUID], until: datetime, see
         row.tenant_id: row
         for row in connection.execute(
             sa.select(
-                _minutes.c.tenant_id,
-                _whole(_minutes.c.done, "done"),
-                _whole(_minutes.c.dead, "dead"),
-                _whole(_minutes.c.run_ms, "run_ms"),
+                RUN_MINUTES.c.tenant_id,
+                _whole(RUN_MINUTES.c.done, "done"),
+                _whole(RUN_MINUTES.c.dead, "dead"),
+                _whole(RUN_MINUTES.c.run_ms, "run_ms"),
             )
-            .where(_minutes.c.minute > until - DAY)
-            .group_by(_minutes.c.tenant_id)
+            .where(RUN_MINUTES.c.minute > until - DAY)
+            .group_by(RUN_MINUTES.c.tenant_id)
         )
     }
     whole_ms = sum(row.run_ms for row in worked.values())

@@ -8,9 +8,11 @@ from typing import Any
 from uuid import UUID
 
 from flask_admin import expose
+from flask_security import current_user
 from sqlalchemy.engine import Connection, Row
 
 from admin import params, scope
+from admin.export import csv_response
 from admin.panels import Panels
 from admin.reads import allocations as reads
 from admin.reads import comparison
@@ -20,6 +22,7 @@ from admin.reads.run_grid import midnight
 from admin.reads.timeline import draw
 from admin.views.base import ConsoleView
 from skeldir_huey.attribution.explain import explain
+from skeldir_huey.db.tables import Allocation
 from skeldir_huey.errors import InputError, NotFound
 
 SPANS = (1, 7, 30, 90)
@@ -81,6 +84,27 @@ class AllocationsView(ConsoleView):
             page=page,
             after=after,
         )
+
+    @expose("/export", methods=("POST",))
+    def export(self) -> Any:
+        """Download what the comparison shows, all versions, or the events of one of them when `model` is given."""
+        tenant_id, channel = scope.check_form_tenant(), params.text("channel")
+        if tenant_id is None or tenant_id != scope.current().tenant_id:
+            raise InputError("tenant", "an export is of the tenant of its page")
+        with scope.reading() as connection:
+            versions = reads.versions(connection)
+            period = _period(connection, tenant_id, database_now(connection))
+            if channel and channel not in reads.channel_names(connection):
+                raise NotFound("no such channel")
+        chosen = {"start": f"{period.first:%Y-%m-%d}", "end": f"{period.last:%Y-%m-%d}", "channel": channel}
+        if params.text("model"):
+            model = _version(versions, params.text("model"))
+            found = reads.events(tenant_id, model, channel, period).order_by(
+                Allocation.converted_at.desc(), Allocation.event_id.desc()
+            )
+            return csv_response(current_user, "allocation-events", found, chosen | {"model": model})
+        names = [version.model_version for version in versions]
+        return csv_response(current_user, "allocations", comparison.export(tenant_id, names, period), chosen)
 
     @expose("/<event_id>/")
     def detail(self, event_id: str) -> str:

@@ -1,4 +1,4 @@
-"""Dead letters: the list, one letter, and the verbs on it."""
+"""Dead letters: by error, by job, one letter, and the verbs on it."""
 
 from __future__ import annotations
 
@@ -9,16 +9,20 @@ from flask_admin import expose
 from flask_security import current_user
 from werkzeug.wrappers import Response
 
-from admin import params, scope
+from admin import error_actions, export, letter_query, params, scope
 from admin.actions import VERBS
+from admin.charts import spark
 from admin.frames import frames_of
 from admin.panels import Panels
-from admin.reads import letters
+from admin.reads import bulk, errors, letters
 from admin.reads.overview import now as database_now
 from admin.reads.pages import COUNT_CAP
 from admin.views.base import ConsoleView
+from admin.views.dead_errors import decision_of_form, error_page
 from skeldir_huey.config import LANES
 from skeldir_huey.errors import Conflict, InputError, NotFound
+
+SIZES = ("25", "50", "100")
 
 
 class DeadLettersView(ConsoleView):
@@ -26,26 +30,80 @@ class DeadLettersView(ConsoleView):
 
     @expose("/")
     def index(self) -> str:
-        status = params.choice("status", (*letters.STATUSES, "any"), "pending")
-        queue = params.choice("queue", LANES, "")
+        """Show the errors behind the letters, those that somebody must look at first."""
+        return self.render("console/dead_groups.html", spark=spark, **error_page())
+
+    @expose("/error/<fingerprint>", methods=("GET", "POST"))
+    def decide(self, fingerprint: str) -> Any:
+        """Ask what is said about an error (GET), or note it (POST)."""
+        if not letter_query.FINGERPRINT.fullmatch(fingerprint):
+            raise NotFound("no such error")
+        if request.method == "GET":
+            return self._ask_decision(fingerprint, None)
+        tenant_id = scope.check_form_tenant()
+        if tenant_id != scope.current().tenant_id:
+            raise InputError("tenant", "the form belongs to another tenant than the page; nothing was changed")
+        with scope.reading() as connection:
+            now = database_now(connection)
+        try:
+            decision = decision_of_form(now, current_user.email)
+        except InputError as error:
+            return Response(self._ask_decision(fingerprint, error), 400, mimetype="text/html")
+        error_actions.decide(current_user, fingerprint, tenant_id, decision)
+        flash("Noted.", "ok")
+        return redirect(scope.link("dead.index"), 303)
+
+    def _ask_decision(self, fingerprint: str, error: InputError | None) -> str:
+        with scope.reading() as connection:
+            now = database_now(connection)
+            found = errors.groups(connection, now, fingerprint)
+        if not found:
+            raise NotFound("no such error")
+        return self.render(
+            "console/dead_decide.html",
+            now=now,
+            group=found[0],
+            kinds=error_actions.KINDS,
+            days=error_actions.IGNORE_DAYS,
+            error=error,
+        )
+
+    @expose("/jobs/")
+    def jobs(self) -> str:
+        """Show the letters one by one."""
+        size = params.choice("size", SIZES, SIZES[0])
         after = params.after()
         with scope.reading() as connection:
             panels = Panels(connection)
             now = database_now(connection)
-            page = panels.read(letters.page, status, queue, after)
-            count = panels.read(letters.count, status, queue)
+            asked = letter_query.from_address(now)
+            page = count = None
+            if asked.wrong is None:
+                page = panels.read(letters.page, asked.filter, after, int(size))
+                count = panels.read(letters.count, asked.filter)
         return self.render(
             "console/dead_list.html",
             now=now,
+            asked=asked,
+            status=asked.filter.status,
             page=page,
             count=count,
             cap=COUNT_CAP,
-            status=status,
-            queue=queue,
             after=after,
+            size=size,
+            sizes=SIZES,
             statuses=letters.STATUSES,
             queues=LANES,
+            ranges=letter_query.RANGES,
+            verbs=[verb for verb in VERBS.values() if verb.needs_status == asked.filter.status],
         )
+
+    @expose("/jobs/export", methods=("POST",))
+    def export(self) -> Response:
+        """Download the ticked letters, or all that match."""
+        with scope.reading() as connection:
+            wanted = letter_query.from_form(database_now(connection))
+        return export.csv_response(current_user, "dead-letters", letters.exported(wanted), wanted.as_json())
 
     @expose("/<letter_id>/")
     def detail(self, letter_id: str) -> str:
@@ -59,6 +117,7 @@ class DeadLettersView(ConsoleView):
         if verb is None:
             raise NotFound("no such verb")
         row_id = params.path_uuid(letter_id)
+        canary_of = _canary_of(verb_name)
         if request.method == "GET":
             return self._ask(letter_id, verb, None)
         tenant_id = scope.check_form_tenant()
@@ -67,6 +126,10 @@ class DeadLettersView(ConsoleView):
         except InputError as error:
             return Response(self._ask(letter_id, verb, error.reason), 400, mimetype="text/html")
         try:
+            if canary_of:
+                error_actions.replay_canary(current_user, canary_of, row_id, tenant_id, reason)
+                flash("One job is queued to try it out. Its card shows what becomes of it.", "ok")
+                return redirect(scope.link("dead.index", _anchor=f"error-{canary_of}"), 303)
             result = verb.act(current_user, row_id, tenant_id, reason)
         except Conflict as error:
             return Response(self._too_late(letter_id, str(error)), 409, mimetype="text/html")
@@ -85,6 +148,7 @@ class DeadLettersView(ConsoleView):
             letter=letter,
             verb=verb,
             error=error,
+            canary=_canary_of(verb.name),
             reason=request.form.get("reason", "")[: params.REASON_MAX],
         )
 
@@ -94,19 +158,29 @@ class DeadLettersView(ConsoleView):
         return self.render("console/too_late.html", text=text, **facts)
 
 
+def _canary_of(verb_name: str) -> str:
+    """Return the error that a replay tries out, "" for a plain one."""
+    fingerprint = params.text("canary")
+    if fingerprint and (verb_name != "replay" or not letter_query.FINGERPRINT.fullmatch(fingerprint)):
+        raise InputError("canary", "not an error that can be tried out")
+    return fingerprint
+
+
 def _facts(panels: Panels, connection: Any, letter_id: str) -> dict[str, Any]:
     letter = letters.one(connection, params.path_uuid(letter_id))
     if letter is None:
         raise NotFound("no such dead letter")
     audit = panels.read(letters.audit_of, letter.id) or ()
+    bulk_items = panels.read(bulk.of_letter, letter.id) or ()
     replays = [row.detail["task_id"] for row in audit if row.action == "replay" and "task_id" in row.detail]
-    task_ids = {letter.task_id, letter.replayed_as, *replays} - {None}
+    task_ids = {letter.task_id, letter.replayed_as, *replays, *(item.task_id for item in bulk_items)} - {None}
     return {
         "now": database_now(connection),
         "letter": letter,
         "frames": frames_of(letter.traceback),
         "arguments": {"args": letter.task_args, "kwargs": letter.task_kwargs},
         "audit": audit,
+        "bulk_items": bulk_items,
         "attempts": panels.read(letters.attempts_of, task_ids),
         "replay_job": panels.read(letters.job, letter.replayed_as),
         "verbs": [verb for verb in VERBS.values() if verb.needs_status == letter.status],

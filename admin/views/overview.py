@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from flask_admin import expose
 
 from admin import charts, params, scope
-from admin.attention import needs_you_now
+from admin.attention import WAITING_TOO_LONG, Figures, needs_you_now
 from admin.panels import Panels
+from admin.reads import errors, minutes
 from admin.reads import overview as reads
 from admin.reads.ledger import ledger, total
-from admin.show import number, seconds
+from admin.show import last_word, number, seconds
 from admin.views.base import ConsoleView
 from skeldir_huey.config import settings
+from skeldir_huey.reports.status import read_status
 
-RETRIED = ("errored", "worker_lost", "released")
+BY = {"queue": "by queue", "tenant": "by tenant", "task": "by task"}
+COLOURS = ("c1", "c2", "c3", "c4", "c5", "c-mute")
+ERRORS_SHOWN = 5
 
 
 class OverviewView(ConsoleView):
@@ -22,65 +28,106 @@ class OverviewView(ConsoleView):
     @expose("/")
     def index(self) -> str:
         span = reads.SPANS[params.choice("range", reads.SPANS, "24h")]
+        by = params.choice("by", BY, "queue")
+        is_all = scope.current().tenant_id is None
         with scope.reading() as connection:
             panels = Panels(connection)
             now = reads.now(connection)
-            lanes = panels.read(reads.lanes)
-            attempts = panels.read(reads.attempts, span, now)
-            run_times = panels.read(reads.run_times, span, now)
-            letters = panels.read(reads.open_letters)
-            runs = panels.read(reads.runs_by_state)
-            consumers = panels.read(reads.consumers, now)
-            views = panels.read(reads.materialized_views, scope.current().tenant_id is None)
-            lines = panels.read(ledger)
-            refreshed_at = panels.read(reads.last_refresh, now)
-        frozen_after_s = settings().frozen_after_s
+            found = Figures(
+                now=now,
+                frozen_after_s=settings().frozen_after_s,
+                lanes=panels.read(reads.lanes),
+                letters=panels.read(reads.open_letters),
+                runs=panels.read(reads.runs_by_state),
+                consumers=panels.read(reads.consumers, now),
+                ledger=panels.read(ledger),
+                jumps=panels.read(minutes.jumps, now),
+                views=panels.read(read_status),
+                last_look=panels.read(reads.last_look),
+                stopped=panels.read(reads.stopped_operations),
+                unmatched=panels.read(reads.unmatched),
+            )
+            ended = panels.read(minutes.minutes, span, now, by)
+            by_lane = panels.read(minutes.by_lane, span, now)
+            by_tenant = panels.read(minutes.by_tenant, span, now) if is_all else ()
+            groups = panels.read(errors.groups, now)
         alive = None
-        if consumers is not None:
-            alive = [one for one in consumers if (now - one.heartbeat_at).total_seconds() <= frozen_after_s]
+        if found.consumers is not None:
+            limit_s = found.frozen_after_s
+            alive = [one for one in found.consumers if (now - one.heartbeat_at).total_seconds() <= limit_s]
+        open_groups = sorted((one for one in groups or () if one.open), key=lambda one: -one.open)
         return self.render(
             "console/overview.html",
             now=now,
             span=span,
             spans=reads.SPANS.values(),
-            lanes=lanes,
-            now_in=reads.totals(lanes) if lanes is not None else None,
+            by=by,
+            by_words=BY,
+            is_all=is_all,
+            lanes=found.lanes,
+            now_in=reads.totals(found.lanes) if found.lanes is not None else None,
             drained={lane for one in alive for lane in one.lanes} if alive is not None else None,
-            attempts=attempts,
-            attempts_chart=_attempts_chart(attempts, span) if attempts else None,
-            run_times=run_times,
-            run_times_chart=_run_times_chart(run_times, attempts) if run_times and attempts else None,
+            ended=ended,
+            per_minute=ended.total.counts["done"] / (span.length.total_seconds() / 60) if ended else None,
+            charts=_charts(ended, by, span) if ended else None,
+            by_lane=by_lane,
+            by_tenant=by_tenant,
             spark=charts.spark,
-            retried=RETRIED,
-            letters=letters,
-            runs=runs,
-            consumers=consumers,
+            letters=found.letters,
+            groups=open_groups[:ERRORS_SHOWN] if groups is not None else None,
+            group_count=len(open_groups) if groups is not None else None,
+            runs=found.runs,
+            consumers=found.consumers,
             alive=alive,
-            frozen_after_s=frozen_after_s,
-            views=views,
-            refreshed_at=refreshed_at,
-            ledger=lines,
-            ledger_sum=total(lines) if lines is not None else None,
-            needs=needs_you_now(now, lanes, letters, runs, consumers, frozen_after_s, lines),
+            frozen_after_s=found.frozen_after_s,
+            views=found.views,
+            ledger=found.ledger,
+            ledger_sum=total(found.ledger) if found.ledger is not None else None,
+            needs=needs_you_now(found),
         )
 
 
-def _attempts_chart(attempts: reads.Attempts, span: reads.Span) -> charts.Chart:
-    series = [
-        charts.Series(name, css, attempts.series(*outcomes), number(attempts.total(*outcomes)))
-        for name, css, outcomes in (
-            ("done", "c-ok", ("done",)),
-            ("tried again", "c-warn", RETRIED),
-            ("dead", "c-bad", ("dead",)),
-            ("cancelled", "c-mute", ("cancelled",)),
-        )
-    ]
-    return charts.bars("Attempts", f"attempts per {seconds(span.step.total_seconds())}", attempts.times, series)
+def _charts(ended: minutes.Minutes, by: str, span: reads.Span) -> dict[str, charts.Chart]:
+    per = f"per {seconds(span.step.total_seconds())}"
+    names = {key: _name(key, by) for key in ended.by_key}
+    colours = dict(zip(ended.by_key, COLOURS, strict=False))
+
+    def stacked(title: str, kind: str, unit: str) -> charts.Chart:
+        series = [
+            charts.Series(names[key], colours[key], ended.series(kind, key), number(sums.counts[kind]))
+            for key, sums in ended.by_key.items()
+        ]
+        return charts.bars(title, f"{unit} {per}", ended.times, series)
+
+    return {
+        "throughput": stacked(f"Throughput {BY[by]}", "done", "jobs done"),
+        "failures": stacked(f"Failures {BY[by]}", "dead", "jobs dead"),
+        "run-times": charts.lines(
+            "Run time",
+            "seconds",
+            ended.times,
+            [
+                _line("median", "c1", [bar.run_s(0.5) for bar in ended.bars], ended.total.run_s(0.5)),
+                _line("95 % within", "c2", [bar.run_s(0.95) for bar in ended.bars], ended.total.run_s(0.95)),
+            ],
+        ),
+        "waits": charts.lines(
+            "Time waiting",
+            "seconds",
+            ended.times,
+            [_line("95 % within", "c1", [bar.wait_s(0.95) for bar in ended.bars], ended.total.wait_s(0.95))],
+            target=WAITING_TOO_LONG.total_seconds(),
+        ),
+    }
 
 
-def _run_times_chart(run_times: reads.RunTimes, attempts: reads.Attempts) -> charts.Chart:
-    series = [
-        charts.Series("median", "c1", run_times.p50, seconds(run_times.p50_all)),
-        charts.Series("95th percentile", "c2", run_times.p95, seconds(run_times.p95_all)),
-    ]
-    return charts.lines("Run time", "seconds", attempts.times, series)
+def _line(name: str, css: str, values: list[float | None], whole: float | None) -> charts.Series:
+    return charts.Series(name, css, [None if value is None else round(value, 3) for value in values], seconds(whole))
+
+
+def _name(key: Any, by: str) -> str:
+    if key == minutes.OTHER:
+        return minutes.OTHER
+    if by == "tenant":
+        return (scope.current().name_of(key) or str(key)[:8]) if key else "no tenant"
+    return last_word(key) if by == "task" else str(key)

@@ -9,9 +9,9 @@ from flask_admin import expose
 from flask_security import current_user
 from werkzeug.wrappers import Response
 
-from admin import params, queue_actions, scope
+from admin import charts, params, queue_actions, scope
 from admin.panels import Panels
-from admin.reads import overview, queues
+from admin.reads import minutes, overview, queues
 from admin.reads.queues import Target
 from admin.views.base import ConsoleView
 from skeldir_huey.config import LANES, settings
@@ -108,6 +108,7 @@ def _lanes(panels: Panels, connection: Any) -> dict[str, Any]:
     return {
         "now": now,
         "lanes": panels.read(overview.lanes),
-        "attempts": panels.read(overview.attempts, overview.SPANS["24h"], now),
+        "ended": panels.read(minutes.by_lane, overview.SPANS["24h"], now),
+        "spark": charts.spark,
         "drained": drained,
     }

@@ -575,16 +575,36 @@ begin
 end
 $$;
 
--- Moves the tenant's boundary to the month that its age allows, in one transaction with the totals of what lies behind.
--- Returns the boundary as it is afterwards; it stays where it is while a run is under way or late data waits.
+-- Where the tenant's boundary may be now: at the beginning of a month, and where it is while a tenant is given time to
+-- look at the history that it came with, or late data waits for its run.
+create function app.retention_boundary(default_days integer) returns timestamptz language sql stable
+  set search_path = pg_catalog, public, pg_temp as $$
+  select case when t.created_at > clock_timestamp() - rule.age
+                or exists (select from public.attribution_dirty_ranges d
+                             join public.attribution_published p using (tenant_id)
+                            where d.tenant_id = t.id and d.range_start < date_trunc('month', now() - rule.age, 'UTC')
+                              and d.created_at > clock_timestamp() - interval '7 days')
+              then r.removed_before
+              else greatest(r.removed_before, date_trunc('month', clock_timestamp() - rule.age, 'UTC')) end
+    from public.tenants t
+    left join public.retention r on r.tenant_id = t.id
+   cross join lateral (select make_interval(days => coalesce(r.keep_days, default_days)) as age) rule
+   where t.id = app.tenant()
+$$;
+create function app.longest_lookback() returns interval language sql stable
+  set search_path = pg_catalog, public, pg_temp as $$
+  select make_interval(secs => greatest(30 * 86400, max((params->>'lookback_s')::bigint)))
+    from public.attribution_models where tenant_id = app.tenant()
+$$;
+
+-- Moves the tenant's boundary, in one transaction with the totals of the months that lie behind it from then on, and
+-- returns it as it is afterwards. It stays where it is while a run is under way.
 create function app.advance_retention(default_days integer) returns timestamptz language plpgsql security definer
   set search_path = pg_catalog, public, pg_temp as $$
 declare
   t uuid := app.tenant();
-  kept integer;
   was timestamptz;
   boundary timestamptz;
-  lookback interval;
 begin
   if t is null then
     raise exception 'retention is of one tenant, and none was set' using errcode = 'insufficient_privilege';
@@ -592,16 +612,9 @@ begin
   if default_days < 30 then
     raise exception 'data is kept for 30 days at least' using errcode = 'invalid_parameter_value';
   end if;
-  select coalesce(r.keep_days, default_days), r.removed_before into kept, was
-    from (values (t)) given (id) left join public.retention r on r.tenant_id = given.id;
-  boundary := date_trunc('month', clock_timestamp() - make_interval(days => kept), 'UTC');
-  -- A tenant is given time to look at the history that it came with.
-  if boundary <= was
-     or exists (select from public.tenants
-                 where id = t and created_at > clock_timestamp() - make_interval(days => kept))
-     or exists (select from public.attribution_dirty_ranges d join public.attribution_published p using (tenant_id)
-                 where d.tenant_id = t and d.range_start < boundary
-                   and d.created_at > clock_timestamp() - interval '7 days')
+  select removed_before into was from public.retention where tenant_id = t;
+  boundary := app.retention_boundary(default_days);
+  if boundary is not distinct from was
      or not pg_try_advisory_xact_lock(hashtextextended('skeldir.retention:' || t::text, 0)) then
     return was;
   end if;
@@ -624,10 +637,8 @@ begin
    where e.tenant_id = t and e.kind in ('conversion', 'adjustment')
      and e.occurred_at >= coalesce(was, '-infinity') and e.occurred_at < boundary
    group by 2, 3;
-  select make_interval(secs => greatest(30 * 86400, max((params->>'lookback_s')::bigint))) into lookback
-    from public.attribution_models where tenant_id = t;
   insert into public.retention as r (tenant_id, removed_before, events_removed_before, advanced_at)
-  values (t, boundary, boundary - lookback, clock_timestamp())
+  values (t, boundary, boundary - app.longest_lookback(), clock_timestamp())
   on conflict (tenant_id) do update
      set removed_before = excluded.removed_before, advanced_at = excluded.advanced_at,
          events_removed_before = greatest(r.events_removed_before, excluded.events_removed_before);
@@ -775,10 +786,13 @@ create trigger attribution_events_no_personal_data before insert or update of ra
   for each row when (new.raw_payload is not null) execute function app.refuse_personal_data();
 """
 
+# Those that app_user and app_rw call; all of them are skeldir_maint's.
 WORKERS = (
     "app.refresh_matview(text)",
     "app.refresh_report(text, boolean)",
     "app.report_backlog()",
+    "app.retention_boundary(integer)",
+    "app.longest_lookback()",
     "app.set_keep_days(integer)",
     "app.advance_retention(integer)",
     "app.remove_expired(text, integer, uuid, integer)",
@@ -841,6 +855,7 @@ def downgrade() -> None:
         drop function app.refuse_personal_data(), app.pii_key(text), app.keep_events(), app.note_allocation_changes(),
           app.note_revenue_changes(), app.note_reconciliation(), app.refresh_report(text, boolean),
           app.report_backlog(), app.set_keep_days(integer), app.advance_retention(integer),
+          app.retention_boundary(integer), app.longest_lookback(),
           app.remove_expired(text, integer, uuid, integer),
           app.recount_allocation_days(boolean), app.recount_revenue_days(boolean);
 

@@ -63,7 +63,7 @@ create view huey.run_minutes with (security_invoker = true) as
   union all
   select minute, lane, task_name, tenant_id, done, dead, cancelled, errored, run_ms, run_hist, wait_ms, wait_hist
     from huey.run_delta;
-"""
+"""  # our own constants  # nosec B608
 
 # One place counts what every settlement, rescue and expiry writes: none of them can forget it.
 COUNTING = f"""
@@ -83,7 +83,7 @@ end
 $$;
 revoke execute on function app.roll_up() from public;
 grant execute on function app.roll_up() to skeldir_maint;
-"""
+"""  # our own constants  # nosec B608
 
 TRIGGER = """
 set local role skeldir_maint;

@@ -71,7 +71,7 @@ def tables(rows: dict[str, Row]) -> str:
                 ratio = row.get(f"{name}_ratio") if with_ratio else None
                 cells.append(number(row.get(name), decimals) + (f" ({ratio:.2g}x)" if ratio is not None else ""))
             lines.append(cells)
-        parts.append(f"{title}\n{_aligned(lines)}")
+        parts.append(f"{title}\n{aligned(lines)}")
     return "\n\n".join(parts)
 
 
@@ -90,7 +90,7 @@ def ours(row: Row) -> str:
         cells = [["", "buffers per job", "p50 ms"]]
         for case in ("empty", "finished", "scheduled"):
             cells.append([case, number(row[f"{case}_buffers_per_job"], 1), number(row[f"{case}_ms"], 2)])
-        lines.append(_aligned(cells))
+        lines.append(aligned(cells))
     return "\n".join(lines)
 
 
@@ -99,7 +99,7 @@ def aims(found: list[Aim]) -> str:
     words = {True: "met", False: "MISSED", None: "not measured"}
     cells = [["aim", "goal", "value", ""]]
     cells += [[one["name"], one["goal"], number(one["value"], 2), words[one["met"]]] for one in found]
-    return _aligned(cells)
+    return aligned(cells)
 
 
 def facts(machine: dict[str, Any], versions: dict[str, str]) -> str:
@@ -108,7 +108,7 @@ def facts(machine: dict[str, Any], versions: dict[str, str]) -> str:
     return f"machine: {one}\nversions: {', '.join(f'{name} {value}' for name, value in versions.items())}"
 
 
-def _aligned(lines: list[list[str]]) -> str:
+def aligned(lines: list[list[str]]) -> str:
     widths = [max(len(line[place]) for line in lines) for place in range(len(lines[0]))]
     return "\n".join(
         "  ".join(

@@ -33,11 +33,13 @@ def statement(specs: Sequence[ModelSpec]) -> tuple[str, dict[str, Any]]:
             kept = {name: value for name, value in own.items() if name in _names(journeys)}
             build = builds.setdefault((tuple(journeys), repr(sorted(kept.items()))), len(builds) + 1)
             values |= {f"{name}_j{build}": value for name, value in kept.items()}
-            inner = fill(sql("attribution", credits), "journeys", f"  select * from journeys_{build}\n")
+            own_journeys = f"  select * from journeys_{build}\n"  # a number of ours  # nosec B608
+            inner = fill(sql("attribution", credits), "journeys", own_journeys)
         else:
             inner = sql("attribution", credits)
         values |= {f"{name}_v{number}": value for name, value in own.items()}
-        parts.append(f"select {number} as version_no, v{number}.* from (\n{_rename(inner, f'v{number}')}) v{number}\n")
+        renamed = _rename(inner, f"v{number}")
+        parts.append(f"select {number} as version_no, v{number}.* from (\n{renamed}) v{number}\n")  # as above  # nosec B608
     shared = [
         # Used once, it is better part of the query around it; used by several, it is to be built once.
         f"journeys_{build} as {'materialized' if _users(parts, build) > 1 else 'not materialized'} (\n"

@@ -16,6 +16,7 @@ from skeldir_huey.attribution.totals import keep as keep_totals
 from skeldir_huey.attribution.totals import totals_of
 from skeldir_huey.attribution.types import Outcome, Run
 from skeldir_huey.db.engine import rows
+from skeldir_huey.db.retained import check_window
 from skeldir_huey.db.sqlfile import sql
 
 
@@ -30,6 +31,7 @@ def recompute(connection: Connection, tenant_id: UUID, run_id: UUID) -> Run:
 
     Raises:
         NotFound: the tenant has no such run.
+        InputError: events that the window needs were removed when their time was over.
     """
     return recompute_together(connection, tenant_id, [run_id])[0]
 
@@ -48,6 +50,7 @@ def recompute_together(connection: Connection, tenant_id: UUID, run_ids: Sequenc
     if len({run.model_version for run in found}) < len(found) or len({_window(run) for run in found}) != 1:
         raise ValueError("expected runs of one window, each of another version")
     specs = [read_version(connection, tenant_id, run.model_version) for run in found]
+    check_window(connection, tenant_id, found[0].window_start, max(spec.lookback_s for spec in specs))
     window = {
         "tenant_id": tenant_id,
         "window_start": found[0].window_start,

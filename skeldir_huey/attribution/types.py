@@ -38,6 +38,11 @@ class ModelSpec:
         return f"{self.name}@{self.version}"
 
     @property
+    def lookback_s(self) -> int:
+        """Return how far before a conversion its touches may lie, seconds; 0 for a rule that looks at no touch."""
+        return int(self.params.get("lookback_s") or 0)
+
+    @property
     def params_hash(self) -> bytes:
         """Return the SHA-256 of the parameters' canonical JSON."""
         return sha256(canonical_json(self.params).encode()).digest()

@@ -23,6 +23,7 @@ def run(args: argparse.Namespace) -> int:
     code = 0
     with transaction(None, role="console_all", who="console", read_only=True) as connection:
         for chain in audit.verify(connection):
-            print(f"{chain.tenant_name or 'without tenant'}: {chain.length} rows, {chain.words}, last {chain.hash[:16]}")
+            found = chain.words if chain.fault else f"{chain.length} rows, whole, the last is {chain.hash}"
+            print(f"{chain.tenant_name or 'without tenant'}: {found}")
             code = 1 if chain.fault else code
     return code

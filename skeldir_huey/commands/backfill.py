@@ -6,6 +6,7 @@ import argparse
 import shutil
 import sys
 import time
+from dataclasses import fields
 from typing import Any
 from uuid import UUID
 
@@ -14,6 +15,7 @@ from tqdm import tqdm
 from skeldir_huey import main as registered
 from skeldir_huey.attribution import backfills, store
 from skeldir_huey.attribution.backfills import Backfill
+from skeldir_huey.commands._tables import add_format_arguments, as_csv, as_json
 from skeldir_huey.commands._window import parse_range
 from skeldir_huey.db import urls
 from skeldir_huey.db.engine import transaction
@@ -35,6 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     which.add_argument("--resume", metavar="ID", help="go on with one that was cancelled or failed")
     which.add_argument("--cancel", metavar="ID", help="stop one after the day that is under way")
     which.add_argument("--show", metavar="ID", help="say how far one is")
+    add_format_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -54,7 +57,8 @@ def run(args: argparse.Namespace) -> int:
     if not given:
         start, end = parse_range(args.start, args.end)
         found = start_backfill(tenant.id, start, end, args.model or _published(tenant))
-        print(f"backfill {found.id} of {tenant.name}, {found.model_version}: {found.day_count:,} days", flush=True)
+        if not (args.json or args.csv):
+            print(f"backfill {found.id} of {tenant.name}, {found.model_version}: {found.day_count:,} days", flush=True)
     else:
         option = "--resume" if args.resume else "--cancel" if args.cancel else "--show"
         backfill_id = parse_uuid(given, option)
@@ -62,16 +66,19 @@ def run(args: argparse.Namespace) -> int:
             found = resume_backfill(tenant.id, backfill_id)
         else:
             found = cancel_backfill(tenant.id, backfill_id) if args.cancel else _read(tenant, backfill_id)
-            print(_said(found))
+            _print(found, args)
             return 0
     if args.no_wait:
+        if args.json or args.csv:
+            _print(found, args)
         return 0
     try:
         ended = _watch(tenant, found)
     except KeyboardInterrupt:
-        return _interrupted(tenant, found)
+        return _interrupted(tenant, found, args)
+    if ended.status == "succeeded" or args.json or args.csv:
+        _print(ended, args)
     if ended.status == "succeeded":
-        print(_said(ended))
         return 0
     raise SkeldirError(f"{_said(ended)}; go on with: {_resume(tenant, ended)}")
 
@@ -88,11 +95,11 @@ def _watch(tenant: Tenant, found: Backfill) -> Backfill:
             time.sleep(0.2)
 
 
-def _interrupted(tenant: Tenant, found: Backfill) -> int:
+def _interrupted(tenant: Tenant, found: Backfill, args: argparse.Namespace) -> int:
     try:
         now = cancel_backfill(tenant.id, found.id)
     except Conflict:
-        print(_said(_read(tenant, found.id)))
+        _print(_read(tenant, found.id), args)
         return 0
     print(f"{_said(now)}; go on with: {_resume(tenant, now)}", file=sys.stderr)
     return 130
@@ -109,6 +116,17 @@ def _published(tenant: Tenant) -> str:
     if model is None:
         raise InputError("--model", f"{tenant.name} has published no version; name one")
     return model
+
+
+def _print(found: Backfill, args: argparse.Namespace) -> None:
+    shown = {field.name: getattr(found, field.name) for field in fields(found)}
+    shown |= {"day_count": found.day_count, "done_count": found.done_count}
+    if args.json:
+        as_json(shown)
+    elif args.csv:
+        as_csv(list(shown), [list(shown.values())])
+    else:
+        print(_said(found))
 
 
 def _said(found: Backfill) -> str:

@@ -1,4 +1,4 @@
-"""Ask for a run: tenant, window, model version; wait for its end on demand."""
+"""Ask for runs: tenant, window, model versions; wait for their end on demand."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import argparse
 import shutil
 import sys
 import time
+from dataclasses import fields
 from typing import Any
 
 from tqdm import tqdm
@@ -13,12 +14,13 @@ from tqdm import tqdm
 from skeldir_huey import main as registered
 from skeldir_huey.attribution import runs, store
 from skeldir_huey.attribution.types import Run
+from skeldir_huey.commands._tables import add_format_arguments, as_csv, as_json
 from skeldir_huey.db import urls
 from skeldir_huey.db.engine import transaction
 from skeldir_huey.errors import InputError, SkeldirError
-from skeldir_huey.ingest.tenants import find_tenant
+from skeldir_huey.ingest.tenants import Tenant, find_tenant
 from skeldir_huey.parsers import seconds
-from skeldir_huey.tasks.attribution import schedule_recompute_window
+from skeldir_huey.tasks.versions import schedule_recompute_versions
 
 __all__ = ["add_arguments", "registered", "run"]
 
@@ -29,17 +31,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--start", required=True, metavar="TIME", help="first conversion time, such as 2025-06-01T00:00Z"
     )
     parser.add_argument("--end", required=True, metavar="TIME", help="end of the window, itself not in it")
-    parser.add_argument("--model", metavar="NAME@VERSION", help="default: the version that the tenant has published")
+    parser.add_argument(
+        "--model",
+        action="append",
+        metavar="NAME@VERSION",
+        help="default: the version that the tenant has published; repeated, one job does all of them",
+    )
     parser.add_argument("--wait", action="store_true", help="wait for the end of the run")
     parser.add_argument("--timeout", default="300", metavar="SECONDS", help="how long --wait waits, default 300")
+    add_format_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Schedule the run and print it; with --wait, print how it ended.
+    """Schedule the runs and print them; with --wait, print how they ended: exit code 1 when one failed.
 
     Raises:
         InputError: an option is wrong; nothing was written.
-        SkeldirError: the run failed, or did not end in time.
+        SkeldirError: a run failed, or did not end in time.
     """
     try:
         timeout_s = seconds(0.1, 86_400)(args.timeout)
@@ -47,18 +55,31 @@ def run(args: argparse.Namespace) -> int:
         raise InputError("--timeout", str(error)) from None
     urls.check_ready("worker")
     tenant = find_tenant(args.tenant, "--tenant")
-    model = args.model
-    if model is None:
-        with transaction(tenant.id, read_only=True) as connection:
-            model = store.published_version(connection, tenant.id)
-        if model is None:
-            raise InputError("--model", f"{tenant.name} has published no version; name one")
-    asked = schedule_recompute_window(tenant.id, args.start, args.end, model)
-    window = f"{asked.window_start:%Y-%m-%d %H:%M} to {asked.window_end:%Y-%m-%d %H:%M} UTC"
-    print(f"run {asked.id} of {tenant.name}, {window}, {asked.model_version}: {asked.status}")
+    found = schedule_recompute_versions(tenant.id, args.start, args.end, args.model or [_published(tenant)])
+    for_people = not (args.json or args.csv)
+    if for_people:
+        for asked in found:
+            window = f"{asked.window_start:%Y-%m-%d %H:%M} to {asked.window_end:%Y-%m-%d %H:%M} UTC"
+            print(f"run {asked.id} of {tenant.name}, {window}, {asked.model_version}: {asked.status}")
     if args.wait:
-        _print_end(_wait(asked, timeout_s))
+        found = [_wait(asked, timeout_s) for asked in found]
+    if args.json:
+        as_json(found)
+    elif args.csv:
+        names = [field.name for field in fields(Run)]
+        as_csv(names, [[getattr(one, name) for name in names] for one in found])
+    if args.wait:
+        for ended in found:
+            _print_end(ended, for_people, len(found) > 1)
     return 0
+
+
+def _published(tenant: Tenant) -> str:
+    with transaction(tenant.id, read_only=True) as connection:
+        model = store.published_version(connection, tenant.id)
+    if model is None:
+        raise InputError("--model", f"{tenant.name} has published no version; name one")
+    return model
 
 
 def _wait(asked: Run, timeout_s: float) -> Run:
@@ -80,11 +101,13 @@ def _wait(asked: Run, timeout_s: float) -> Run:
             bar.update()
 
 
-def _print_end(ended: Run) -> None:
+def _print_end(ended: Run, for_people: bool, is_named: bool) -> None:
     if ended.status == "failed":
         raise SkeldirError(f"run {ended.id} failed: {ended.error_message}; its dead letter can be replayed")
     assert ended.checksum is not None
-    print(
-        f"succeeded, execution {ended.run_count}: {ended.conversion_count:,} conversions, "
-        f"{ended.allocation_count:,} allocations, {ended.changed_count:,} rows changed, sha256 {ended.checksum.hex()}"
-    )
+    if for_people:
+        print(
+            f"{ended.model_version + ' ' if is_named else ''}succeeded, execution {ended.run_count}: "
+            f"{ended.conversion_count:,} conversions, {ended.allocation_count:,} allocations, "
+            f"{ended.changed_count:,} rows changed, sha256 {ended.checksum.hex()}"
+        )

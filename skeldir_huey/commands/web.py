@@ -12,7 +12,7 @@ import waitress
 from skeldir_huey.config import settings
 from skeldir_huey.db import urls
 from skeldir_huey.errors import SkeldirError
-from skeldir_huey.log import get_log
+from skeldir_huey.log import get_log, install
 
 log = get_log("console")
 
@@ -32,6 +32,7 @@ def run(args: argparse.Namespace) -> int:
         ConfigError, DatabaseError: as `urls.check_ready`.
     """
     given = settings()
+    install(given.log_level, service=True)
     urls.check_ready("console")
     app = pkgutil.resolve_name(APPLICATION)()
     try:

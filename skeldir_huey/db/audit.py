@@ -29,8 +29,8 @@ class Chain:
     Args:
         tenant_id: None for the chain of the rows without a tenant.
         tenant_name: for people; None likewise.
-        length: rows that were looked at.
-        hash: of the last of them, as hex; note it elsewhere to recognise the log later.
+        length: rows that are as they were written, counted from the first.
+        hash: of the last row of a whole chain, as hex; note it elsewhere to recognise the log later.
         fault: a key of WORDS, None when the chain is whole.
         fault_no: the row where it was found.
     """
@@ -70,7 +70,7 @@ def _verify_chain(connection: Connection, tenant_id: UUID | None, name: str | No
             {"tenant_id": tenant_id, "after_no": last_no, "after_hash": last_hash, "limit": batch},
         )
         if part["fault"]:
-            return Chain(tenant_id, name, last_no, last_hash.hex(), part["fault"], part["fault_no"])
+            return Chain(tenant_id, name, part["fault_no"] - 1, "", part["fault"], part["fault_no"])
         if part["row_count"]:
             last_no, last_hash = part["last_no"], bytes(part["last_hash"])
         if part["row_count"] < batch:

@@ -34,13 +34,19 @@ from skeldir_huey.db.postmaster import (
     wait,
 )
 from skeldir_huey.errors import DatabaseError
+from skeldir_huey.log import get_log, is_service
 
 __all__ = ["SUPERUSER", "Say", "Server", "ensure", "locked", "running", "say", "stop"]
 
+log = get_log("db.embedded")
+
 
 def say(line: str) -> None:
-    """Tell the person at the terminal, on stderr, in one line."""
-    print(f"skeldir: {line}", file=sys.stderr, flush=True)
+    """Tell the person at the terminal, on stderr, in one line; a service tells its log."""
+    if is_service():
+        log.info("database_set_up", message=line)
+    else:
+        print(f"skeldir: {line}", file=sys.stderr, flush=True)
 
 
 @dataclass(frozen=True)

@@ -145,7 +145,8 @@ def initialise(pgdata: Path, binaries: Path, version: int, run_as: dict[str, Any
         *locale,
     ]
     command += ["--auth-local=trust", "--auth-host=scram-sha-256"]
-    done = subprocess.run(command, check=False, capture_output=True, text=True, cwd=half, env=_environment(), **run_as)
+    given: dict[str, Any] = {"cwd": half, "env": _environment(), **run_as}
+    done = subprocess.run(command, check=False, capture_output=True, text=True, **given)  # a list, no shell  # nosec B603
     if done.returncode:
         shutil.rmtree(half, ignore_errors=True)
         raise DatabaseError(f"PostgreSQL cannot be made in {pgdata}: {_last_line(done.stderr)}")
@@ -178,7 +179,7 @@ def start(pgdata: Path, binaries: Path, run_as: dict[str, Any], tell: Say) -> No
 
 def _pg_ctl(command: list[str | Path], pgdata: Path, run_as: dict[str, Any], tell: Say) -> bool:
     with tempfile.TemporaryFile("w+") as output:  # not a pipe: the server would keep its other end open
-        process = subprocess.Popen(
+        process = subprocess.Popen(  # a list, no shell  # nosec B603
             command,
             stdin=subprocess.DEVNULL,
             stdout=output,
@@ -198,7 +199,9 @@ def _socket_dir(pgdata: Path, run_as: dict[str, Any]) -> Path:
     if plain and len(os.fsencode(pgdata / ".s.PGSQL.5432.lock")) <= _SOCKET_BYTES:
         return pgdata
     uid = run_as.get("user", os.geteuid())
-    short = Path("/tmp" if not os.environ.get("XDG_RUNTIME_DIR") or run_as else os.environ["XDG_RUNTIME_DIR"])
+    # Safe in /tmp: a folder of our own, mode 0700, whose owner and mode are looked at below.
+    usual = "/tmp"  # nosec B108
+    short = Path(usual if not os.environ.get("XDG_RUNTIME_DIR") or run_as else os.environ["XDG_RUNTIME_DIR"])
     folder = short / f"skeldir-{uid}-{hashlib.sha256(os.fsencode(pgdata)).hexdigest()[:10]}"
     folder.mkdir(mode=0o700, exist_ok=True)
     if run_as and folder.stat().st_uid == 0:

@@ -11,6 +11,7 @@ from pathlib import Path
 from uuid import UUID
 
 from skeldir_huey.db.engine import transaction
+from skeldir_huey.db.retained import read_boundary
 from skeldir_huey.errors import InputError
 from skeldir_huey.ingest.adjustments import Adjustment, add_adjustments, lock_adjustments
 from skeldir_huey.ingest.normalise import Event, Normaliser
@@ -87,9 +88,10 @@ def import_rows(
     """
     with transaction(tenant.id, role="app_import", read_only=True) as connection:
         kinds, channels = read_kinds(connection, tenant.id), read_channels(connection)
+        kept_from = read_boundary(connection, tenant.id).removed_before
     if "event_type" not in options.columns:
         kinds.check()
-    normaliser = Normaliser(tenant, kinds, options, channels)
+    normaliser = Normaliser(tenant, kinds, options, channels, kept_from)
     report = Report(bound_correlation() or uuid.uuid4())
     with closing(Occurrences()) as occurrences:
         for batch in _batches(rows):

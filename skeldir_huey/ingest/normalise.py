@@ -68,10 +68,22 @@ class Kinds:
 
 
 class Normaliser:
-    """Makes events of rows for one tenant, and counts the channel labels that no option names."""
+    """Makes events of rows for one tenant, and counts the channel labels that no option names.
 
-    def __init__(self, tenant: Tenant, kinds: Kinds, options: Options, channels: frozenset[str]) -> None:
+    Args:
+        kept_from: events before this are refused: those of their time were removed, their months are frozen.
+    """
+
+    def __init__(
+        self,
+        tenant: Tenant,
+        kinds: Kinds,
+        options: Options,
+        channels: frozenset[str],
+        kept_from: datetime | None = None,
+    ) -> None:
         self._tenant = tenant
+        self._kept_from = kept_from
         self._kinds = kinds
         self._options = options
         self._channels = channels
@@ -180,9 +192,12 @@ class Normaliser:
             instant = datetime.fromisoformat(text)
             if instant.tzinfo is None:
                 instant = instant.replace(tzinfo=self._zone)
-            return instant.astimezone(UTC)
+            instant = instant.astimezone(UTC)
         except (ValueError, OverflowError):
             raise InputError(column, f"expected a time such as 2025-06-01 12:00:00, got {text[:80]!r}") from None
+        if self._kept_from is not None and instant < self._kept_from:
+            raise InputError(column, f"is before {self._kept_from.isoformat()}: older events are no longer kept")
+        return instant
 
     def _is_conversion(self, values: Mapping[str, Any]) -> bool:
         text = self._text(values, "conversion") or ""

@@ -10,6 +10,7 @@ from uuid import UUID
 from sqlalchemy.engine import Connection
 
 from skeldir_huey.db.engine import rows
+from skeldir_huey.db.retained import check_window
 from skeldir_huey.db.sqlfile import sql
 
 
@@ -81,7 +82,11 @@ def reconcile(
     Args:
         connection: a transaction of the tenant, as app_user.
         window_start, window_end: half-open, aware.
+
+    Raises:
+        InputError: allocations of the window were removed when their time was over: its orders would look unallocated.
     """
+    check_window(connection, tenant_id, window_start)
     values = {
         "tenant_id": tenant_id,
         "id": uuid.uuid4(),

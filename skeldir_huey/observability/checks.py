@@ -71,6 +71,10 @@ def size(value: float) -> str:
     return f"{value / 1e3:.0f} kB"
 
 
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}" + ("" if number == 1 else "s")
+
+
 def migrations(connection: Connection) -> list[Check]:
     """Is the database at the newest migration that this code has?"""
     known = sorted(path.name.split("_", 1)[0] for path in (ROOT / "alembic" / "versions").glob("[0-9]*.py"))
@@ -137,7 +141,8 @@ def lanes(connection: Connection) -> list[Check]:
                 Check(name, BAD, text, f"start one: SKELDIR_LANES={lane['lane']} huey_consumer skeldir_huey.main.huey")
             )
             continue
-        text = f"{lane['consumers']} consumers, {lane['workers']} workers, version {', '.join(lane['versions'])}"
+        text = f"{_counted(lane['consumers'], 'consumer')}, {_counted(lane['workers'], 'worker')}"
+        text += f", version {', '.join(lane['versions'])}"
         text += f", heard of {seconds(lane['heartbeat_age_s'])} ago"
         if len(lane["versions"]) > 1:
             found.append(Check(name, WARN, text, "normal during a deploy; else restart the older ones"))
@@ -253,9 +258,7 @@ def audit_chain(connection: Connection) -> list[Check]:
     for chain in broken:
         text = f"{chain.tenant_name or 'rows without tenant'}: {chain.words}"
         return [Check("audit log", BAD, text, "somebody changed it behind our back; compare with a backup")]
-    return [
-        Check("audit log", OK, f"{sum(chain.length for chain in chains)} rows in {len(chains)} chains, all as written")
-    ]
+    return [Check("audit log", OK, f"{_counted(sum(chain.length for chain in chains), 'row')}, all as written")]
 
 
 # What is asked once, as a role that sees the queue; what each login is asked as itself; and for nobody's tenant.

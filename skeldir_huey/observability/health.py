@@ -81,6 +81,6 @@ class Checker:
                 database = True
                 reader.read(f"set local role app_rw; {self._broker_check}; rollback")
                 broker = True
-        except Exception:  # whatever it is, the answer is no: a monitor that fails must not look healthy
+        except Exception:  # whatever it is, the answer is no: a monitor that fails must not look healthy  # nosec B110
             pass
         return Health(broker=broker, database=database, workers=workers)

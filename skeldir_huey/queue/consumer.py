@@ -237,4 +237,4 @@ def _json_logs() -> None:
     """Turn the log that `huey_consumer` set up into JSON lines, keeping its level (-v, -q) and file (-l)."""
     logger = logging.getLogger("huey")
     path = next((handler.baseFilename for handler in logger.handlers if isinstance(handler, logging.FileHandler)), None)
-    install(logger.level or settings().log_level, path)
+    install(logger.level or settings().log_level, path, service=True)

@@ -81,7 +81,7 @@ def _has_letter(job: Job) -> bool:
 close_letter.only = _has_letter  # type: ignore[attr-defined]
 
 
-def replay(connection: Connection, letter_id: UUID) -> str:
+def replay(connection: Connection, letter_id: UUID, *, priority: float = 0) -> str:
     """Enqueue a dead letter's job again, on the caller's transaction.
 
     The letter goes from pending to in_progress; it becomes resolved when the new job is done. Two callers at once
@@ -90,6 +90,7 @@ def replay(connection: Connection, letter_id: UUID) -> str:
     Args:
         connection: acting for the letter's tenant (or as a role of letters without tenant).
         letter_id: the letter.
+        priority: of the new job; higher ones of its lane go first.
 
     Returns:
         The task id of the new job.
@@ -112,7 +113,7 @@ def replay(connection: Connection, letter_id: UUID) -> str:
         {
             "task_id": task_id,
             "lane": letter["queue"],
-            "priority": 0,
+            "priority": priority,
             "task_name": letter["task_name"],
             "tenant_id": letter["tenant_id"],
             "correlation_id": letter["correlation_id"],

@@ -10,7 +10,7 @@ import threading
 import time
 import uuid
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -24,7 +24,9 @@ log = get_log("queue.desk")
 
 MAX_BATCH = 50
 SHORT_S = 0.005  # a batch that took less than this per job may grow; a success waits at most this long
-HOLD_S = 1.0  # claims not begun within this time go back
+HOLD_S = 0.7  # claims not begun within this time go back: with LOOK_S, nobody waits for them longer than a second
+LOOK_S = 0.25
+LOW = MAX_BATCH // 2  # so few short jobs are left: claim the next batch while they run
 BACKLOG = 4 * MAX_BATCH  # so many unsettled successes make the workers wait
 
 
@@ -45,10 +47,10 @@ class Desk:
 
     Args:
         storage: where the jobs are.
-        announce: called with each success after it was committed.
+        announce: called with successes after they were committed.
     """
 
-    def __init__(self, storage: PostgresStorage, announce: Callable[[Success], None]) -> None:
+    def __init__(self, storage: PostgresStorage, announce: Callable[[Sequence[Success]], None]) -> None:
         self.storage = storage
         self.may_claim = True  # cleared while the process does not hold its lock
         self.stopping = False
@@ -67,6 +69,7 @@ class Desk:
         self._batch_began = 0.0
         self._batch_size = 0
         self._turn = list(storage.lanes)
+        self._low = threading.Event()  # short jobs run out, and there are more of them
         self._full = threading.Event()  # a whole batch of successes waits
         self._some = threading.Event()  # at least one does
 
@@ -98,7 +101,26 @@ class Desk:
                 return None
             claim = self._ready.popleft()
             self._running[claim.id] = time.monotonic()
+            if len(self._ready) == LOW and self._batch_size == MAX_BATCH:
+                self._low.set()
             return claim
+
+    def claim_loop(self) -> None:
+        """Claim the next batch of short jobs before the last one ends, and give back what nobody began in time.
+
+        The body of a thread, until stopped.
+        """
+        while not self.stopping:
+            try:
+                if self._low.wait(LOOK_S):
+                    self._low.clear()
+                    with self._claiming:
+                        if len(self._ready) <= LOW and self.may_claim and not self.stopping:
+                            self._claim()
+                else:
+                    self.release_waiting()
+            except Exception as error:  # a worker that finds nothing claims by itself, and says what is wrong
+                log.warning("claim_ahead_failed", error=str(error).strip())
 
     def wake(self) -> None:
         """Let waiting workers look again."""
@@ -156,8 +178,8 @@ class Desk:
                 self._some.clear()
                 self._full.clear()
             settled = self._settle(done) if done else []
-        for one in settled:
-            self._announce(one)
+        if settled:
+            self._announce(settled)
 
     def _settle(self, done: list[Success]) -> list[Success]:
         try:

@@ -8,7 +8,7 @@ import os
 import threading
 import uuid
 import weakref
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -280,15 +280,21 @@ class SkeldirHuey(Huey):
         """Settle an execution in one transaction; see `settle.settle`."""
         settle(job, outcome, self._signal, functools.partial(decide.chord_callback, self))
 
-    def announce(self, success: Success) -> None:
-        """Log a success that was settled with others, and tell Huey's receivers."""
-        claim = success.claim
-        log.info(
+    def announce(self, settled: Sequence[Success]) -> None:
+        """Log successes that were settled together, and tell Huey's receivers."""
+        log.info_each(
             "job_done",
-            task_name=claim.task_name,
-            task_id=claim.task_id,
-            tenant_id=claim.tenant_id and str(claim.tenant_id),
-            correlation_id=claim.correlation_id and str(claim.correlation_id),
-            run_ms=round(success.run_ms, 3),
+            [
+                {
+                    "task_name": claim.task_name,
+                    "task_id": claim.task_id,
+                    "tenant_id": claim.tenant_id and str(claim.tenant_id),
+                    "correlation_id": claim.correlation_id and str(claim.correlation_id),
+                    "run_ms": round(success.run_ms, 3),
+                }
+                for success in settled
+                for claim in [success.claim]
+            ],
         )
-        self._emit(S.SIGNAL_COMPLETE, success.task)
+        for success in settled:
+            self._emit(S.SIGNAL_COMPLETE, success.task)

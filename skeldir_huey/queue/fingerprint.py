@@ -12,6 +12,7 @@ _VARYING = (
     (re.compile(r"\b0x[0-9a-fA-F]+\b|\b[0-9a-fA-F]{12,}\b"), "<hex>"),
     (re.compile(r"\d+(?:\.\d+)?"), "<n>"),
 )
+_PLACEHOLDER = re.compile(r"(<(?:uuid|text|date|hex|n)>)")
 _FRAME = re.compile(r'File "([^"]+)", line \d+, in (\S+)')
 
 
@@ -20,6 +21,16 @@ def normalise(message: str) -> str:
     for pattern, name in _VARYING:
         message = pattern.sub(name, message)
     return " ".join(message.split())
+
+
+def parts_of(message: str) -> list[tuple[str, bool]]:
+    """Return the normalised message in pieces, each with whether it stands for what varies.
+
+    >>> parts_of("window 12 failed")
+    [('window ', False), ('<n>', True), (' failed', False)]
+    """
+    pieces = _PLACEHOLDER.split(normalise(message))
+    return [(piece, bool(index % 2)) for index, piece in enumerate(pieces) if piece]
 
 
 def own_frames(traceback_text: str) -> list[str]:

@@ -179,7 +179,6 @@ class Liveness(threading.Thread):
         if now - self._last_sweep < 1.0:
             return
         self._last_sweep = now
-        self._desk.release_waiting()
         ((self._storage.capped,),) = self._execute(self._connection, statement("caps_set"), {})
         rows = self._execute(self._connection, statement("claims_of"), {"consumer_id": self._storage.consumer_id})
         # Read first, asked second: a claim is known to the desk before its row can be seen.

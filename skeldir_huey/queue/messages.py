@@ -123,6 +123,10 @@ def encode(value: Any) -> Any:
 
 
 _PLAIN = (bool, int, float, str)
+_LEAVES = frozenset({*_PLAIN, type(None)})  # what needs no decoding, asked for each part of each message
+_MESSAGE_FIELDS = frozenset(Message._fields)
+_ENCODER = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False)
+_DECODER = json.JSONDecoder()
 
 
 def _message_of(error: BaseException) -> str:
@@ -144,7 +148,7 @@ _DECODERS: dict[str, Any] = {
     "bytes": base64.b64decode,
     "exception": lambda v: _remote_error(*v),
     # Fields that a newer producer added are left out, those that an older one did not know are None.
-    "message": lambda v: Message(**{key: decode(part) for key, part in v.items() if key in Message._fields}),
+    "message": lambda v: Message(**{key: decode(part) for key, part in v.items() if key in _MESSAGE_FIELDS}),
 }
 
 
@@ -155,10 +159,10 @@ def decode(value: Any) -> Any:
         QueueError: an unknown tag, as a newer producer may write.
     """
     if isinstance(value, list):
-        return [decode(part) for part in value]
+        return [part if type(part) in _LEAVES else decode(part) for part in value]
     if isinstance(value, dict):
         if _TAG not in value:
-            return {key: decode(part) for key, part in value.items()}
+            return {key: part if type(part) in _LEAVES else decode(part) for key, part in value.items()}
         try:
             decoder = _DECODERS[value[_TAG]]
         except (KeyError, TypeError):
@@ -172,14 +176,13 @@ class JsonSerializer(Serializer):
 
     def _serialize(self, data: Any) -> bytes:
         try:
-            text = json.dumps({"v": VERSION, "d": encode(data)}, separators=(",", ":"), ensure_ascii=False)
-            return text.encode("utf-8")
+            return _ENCODER.encode({"v": VERSION, "d": encode(data)}).encode("utf-8")
         except (RecursionError, UnicodeEncodeError, ValueError) as error:
             raise QueueError(f"a message cannot carry this value: {error}") from error
 
     def _deserialize(self, data: bytes) -> Any:
         try:
-            envelope = json.loads(bytes(data))
+            envelope = _DECODER.decode(str(data, "utf-8"))
         except (ValueError, RecursionError) as error:
             raise QueueError(f"not a message: {error}") from error
         if not isinstance(envelope, dict) or envelope.get("v") != VERSION:

@@ -45,6 +45,7 @@ class ProcessState:
         self.liveness = Liveness(storage, self.desk, description)
         self.liveness.start()
         threading.Thread(target=self.desk.flush_loop, name="skeldir-settler", daemon=True).start()
+        threading.Thread(target=self.desk.claim_loop, name="skeldir-claimer", daemon=True).start()
 
     def close(self) -> None:
         """Give back every claim, let go of the lock and close all connections."""

@@ -62,6 +62,10 @@ class NamedRegistry(Registry):
         metrics.allow("task_name", {self.task_to_string(task_class)})
         return True
 
+    def knows(self, task_name: str) -> bool:
+        """Say whether a task of this name, as jobs store it, is registered."""
+        return task_name in self._registry
+
     def unregister(self, task_class: Any) -> bool:
         self._plain_names.discard(super().task_to_string(task_class))
         return bool(super().unregister(task_class))

@@ -15,6 +15,7 @@ from skeldir_huey.attribution.recompute import recompute
 from skeldir_huey.attribution.types import Run
 from skeldir_huey.config import settings
 from skeldir_huey.db import engine
+from skeldir_huey.db.retained import check_window
 from skeldir_huey.errors import InputError
 from skeldir_huey.log import bound_correlation, get_log, redact
 from skeldir_huey.queue import dead_letters, signals
@@ -117,7 +118,8 @@ def ask_for_run(
     """
     if fail and not settings().test_tasks:
         raise InputError("fail", "a run fails on request only where SKELDIR_TEST_TASKS=1")
-    store.read_version(connection, identity.tenant_id, identity.model_version)
+    spec = store.read_version(connection, identity.tenant_id, identity.model_version)
+    check_window(connection, identity.tenant_id, identity.window_start, spec.lookback_s)
     run, needed = runs.request(connection, identity, correlation_id, reason)
     if not needed:
         return run, False
@@ -128,7 +130,7 @@ def ask_for_run(
         model_version=identity.model_version,
         **({"fail": True} if fail else {}),
     )
-    task.then(refresh_all)
+    task.then(refresh_all, asked_by="run")
     task_id = huey.enqueue_in(connection, task, correlation_id=correlation_id)
     return runs.assign(connection, identity.tenant_id, run.id, task_id), True
 

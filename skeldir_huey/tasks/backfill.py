@@ -11,6 +11,7 @@ from sqlalchemy.engine import Connection
 from skeldir_huey.attribution import backfills, runs, store
 from skeldir_huey.attribution.backfills import Backfill
 from skeldir_huey.db import engine
+from skeldir_huey.db.retained import check_window
 from skeldir_huey.errors import Conflict, NotFound
 from skeldir_huey.log import get_log, redact
 from skeldir_huey.queue import signals
@@ -39,7 +40,7 @@ def backfill_step(*, tenant_id: UUID, backfill_id: str) -> None:
         if found.status != "running":
             log.info("backfill_ended", backfill_id=str(found.id), status=found.status)
             if found.status == "succeeded":
-                refresh_all()
+                refresh_all(asked_by="run")
             return
         window = found.next_run()
         run, needed = runs.request(connection, window, found.correlation_id, "backfill")
@@ -92,7 +93,8 @@ def start_in(connection: Connection, identity: runs.Identity) -> Backfill:
     Raises:
         InputError: names the field that is wrong; nothing was written.
     """
-    store.read_version(connection, identity.tenant_id, identity.model_version)
+    spec = store.read_version(connection, identity.tenant_id, identity.model_version)
+    check_window(connection, identity.tenant_id, identity.window_start, spec.lookback_s)
     made = backfills.create(connection, identity, uuid.uuid4())
     _enqueue(connection, made)
     return made

@@ -92,7 +92,7 @@ def schedule_recompute_versions(
             window_end=asked[0].window_end.isoformat(),
             model_versions=[run.model_version for run in needed],
         )
-        task.then(refresh_all)
+        task.then(refresh_all, asked_by="run")
         task_id = huey.enqueue_in(connection, task, correlation_id=of_all)
         return [runs.assign(connection, tenant, run.id, task_id) if is_needed else run for run, is_needed in found]
 

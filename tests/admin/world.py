@@ -13,6 +13,7 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from admin import create_app, users
+from skeldir_huey.attribution.models import make_spec
 from tests.cluster import Database
 from tests.factories import make_event, make_letter, make_model, make_tenant
 
@@ -95,7 +96,8 @@ def add_user(database: Database, email: str, role: str | None, tenant: str | Non
 def make_side(database: Database, name: str) -> Side:
     """Insert a tenant with two letters, a run, a sale with three touches and its allocations, jobs and attempts."""
     tenant_id = make_tenant(database, name)
-    make_model(database, tenant_id, MODEL, params={"lookback_s": 2592000}, published=True)
+    params = dict(make_spec("linear", "1.0.0", {}, frozenset()).params)
+    make_model(database, tenant_id, MODEL, params=params, published=True)
     visitor = uuid4()
     for minutes, channel in ((0, "email"), (60, "google_search_paid"), (600, "email")):
         make_event(database, tenant_id, kind="touch", minutes=minutes, visitor=visitor, channel=channel)

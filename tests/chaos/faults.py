@@ -23,14 +23,16 @@ STOP = "SIGSTOP past the heartbeat"
 FAST = "Postgres fast restart"
 IMMEDIATE = "Postgres immediate restart"
 CUT = "connection cut"
-KILLS = (KILL_WORKER, KILL_CONSUMER)
 RESTARTS = (FAST, IMMEDIATE)
+MEASURED = (KILL_WORKER, KILL_CONSUMER, TERM, HUP, STOP)  # how soon its jobs run again
+SURVIVOR = "survivor"  # a consumer that only the server's faults reach: with it, another one lives
 
-# How many of each in a budget of 75 seconds.
+# How many of each in a wave of 75 seconds; a longer budget has several.
+WAVE_S = 75.0
 DECK = {KILL_WORKER: 58, CUT: 30}
 WHOLE = {KILL_CONSUMER: 5, KILL_SCHEDULER: 3, TERM: 4, HUP: 2}  # one after the other, see CALM_S
 STOPS = 4  # at the same time, at the beginning
-RESTARTS_AT = ((0.32, FAST), (0.5, IMMEDIATE), (0.68, FAST), (0.86, IMMEDIATE))  # of the budget
+RESTARTS_AT = ((0.32, FAST), (0.5, IMMEDIATE), (0.68, FAST), (0.86, IMMEDIATE))  # of the wave
 CALM_S = 5.0  # between two faults that take somebody who rescues: another one lives meanwhile
 UP_S = 2.5  # how long that one has been there: it has seen everybody's locks
 _VICTIM_WITHIN_S = 1.0
@@ -90,16 +92,20 @@ class Faults:
         self._plan = self._make_plan()
 
     def _make_plan(self) -> list[tuple[float, str]]:
-        share, first, last = self._budget_s / 75, 1.8, self._budget_s * 0.97
+        count = waves(self._budget_s)
+        length_s = self._budget_s / count
+        return sorted((length_s * n + at, kind) for n in range(count) for at, kind in self._make_wave(length_s))
+
+    def _make_wave(self, length_s: float) -> list[tuple[float, str]]:
+        share, first, last = length_s / WAVE_S, 1.8, length_s * 0.97
         plan: list[tuple[float, str]] = []
         for deck in (DECK, WHOLE):
             kinds = [kind for kind, count in deck.items() for _ in range(max(1, round(count * share)))]
             self._rng.shuffle(kinds)
             plan += [(first + (last - first) * n / len(kinds), kind) for n, kind in enumerate(kinds)]
         plan += [(0.7 + 0.2 * n, STOP) for n in range(STOPS)]
-        restarts = RESTARTS_AT if self._budget_s >= 40 else RESTARTS_AT[2:]
-        plan += [(self._budget_s * at, kind) for at, kind in restarts]
-        return sorted(plan)
+        restarts = RESTARTS_AT if length_s >= 40 else RESTARTS_AT[2:]
+        return plan + [(length_s * at, kind) for at, kind in restarts]
 
     def run(self) -> None:
         """Do the plan. A fault that finds no running job within a second is left out; late ones follow at once."""
@@ -167,7 +173,10 @@ class Faults:
         return calm and any(one.up_s() > UP_S for one in others)
 
     def _of(self, is_process: bool) -> list[Consumer]:
-        return [one for one in self._arena.consumers if one.is_process == is_process and one.is_up]
+        return [one for one in self._victims() if one.is_process == is_process and one.is_up]
+
+    def _victims(self) -> list[Consumer]:
+        return [one for one in self._arena.consumers if one.name != SURVIVOR]
 
     # -- faults -------------------------------------------------------------------------------------------------------
 
@@ -206,14 +215,14 @@ class Faults:
         return self._met(kind, running, set(consumer.pids())), consumer
 
     def _kill_consumer(self) -> Fault | None:
-        found = self._whole(KILL_CONSUMER, lambda: self._arena.consumers)
+        found = self._whole(KILL_CONSUMER, self._victims)
         if found is None:
             return None
         _send(found[1].process.pid, signal.SIGKILL)  # its children notice by themselves
         return found[0]
 
     def _end(self, kind: str, how: signal.Signals) -> Fault | None:
-        found = self._whole(kind, lambda: [one for one in self._arena.consumers if "-t" in one.options])
+        found = self._whole(kind, lambda: [one for one in self._victims() if "-t" in one.options])
         if found is None:
             return None
         if how == signal.SIGHUP:
@@ -248,10 +257,15 @@ class Faults:
 
     def _cut(self) -> Fault | None:
         """Arm the proxy; it notes by itself whom it cut."""
-        place = self._rng.choice(("commit", "commit", "claim", "batch"))
+        place = self._rng.choice(("commit", "commit", "claim", "batch", "enqueue"))
         self._arena.proxy.cut_next(place, answered=self._rng.random() < 0.6)
         ((now,),) = self._arena.query("select clock_timestamp()")
         return Fault(CUT, now)
+
+
+def waves(budget_s: float) -> int:
+    """Return how many waves of faults a budget has."""
+    return max(1, round(budget_s / WAVE_S))
 
 
 def _send(pid: int, what: signal.Signals) -> None:

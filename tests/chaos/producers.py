@@ -30,6 +30,7 @@ KINDS = {  # weights; a quarter is settled in batches, the rest one by one
     "hopeless": 4,
 }
 PATIENT = 12  # the first orders: long jobs, one for each worker, to be frozen in
+THREADS = 2
 CHILDREN, MEMBERS, LINKS, STEPS = 3, 4, 3, 3
 _LOST = (psycopg2.Error, sqlalchemy.exc.DBAPIError, peewee.PeeweeException)
 
@@ -51,19 +52,22 @@ def expected_effects(kind: str, marker: str) -> list[str]:
 class Producers:
     """Threads that place `total` orders, spread evenly over `seconds`."""
 
-    def __init__(self, seed: int, total: int, seconds: float, tenants: list[UUID], threads: int = 2) -> None:
+    def __init__(self, seed: int, total: int, seconds: float, tenants: list[UUID], waves: int = 1) -> None:
         rng = random.Random(seed)
         kinds = rng.choices(list(KINDS), weights=list(KINDS.values()), k=total)
-        kinds[:PATIENT] = ["patient"] * PATIENT
+        for wave in range(waves):
+            first = total * wave // waves
+            kinds[first : first + PATIENT] = ["patient"] * len(kinds[first : first + PATIENT])
         self.total = total
         self.unsure = 0  # answers that were lost on the way
+        self.broken: list[str] = []  # errors that no fault explains
         self._plan = [(kind, f"{kind}-{number}", tenants[number % 3], rng) for number, kind in enumerate(kinds)]
         self._seconds = seconds
         self._stop = threading.Event()
         self._next = 0
         self._lock = threading.Lock()
         self._began = time.monotonic()
-        self._threads = [threading.Thread(target=self._run, daemon=True) for _ in range(threads)]
+        self._threads = [threading.Thread(target=self._place_all, daemon=True) for _ in range(THREADS)]
 
     def start(self) -> None:
         self._began = time.monotonic()
@@ -76,7 +80,14 @@ class Producers:
         for thread in self._threads:
             thread.join(max(0.0, until - time.monotonic()))
         self._stop.set()
-        return not any(thread.is_alive() for thread in self._threads)
+        return not any(thread.is_alive() for thread in self._threads) and not self.broken
+
+    def _place_all(self) -> None:
+        try:
+            self._run()
+        except Exception as error:
+            self.broken.append(repr(error))
+            raise
 
     def _run(self) -> None:
         while not self._stop.is_set():
@@ -94,18 +105,15 @@ class Producers:
         order = {"marker": marker, "kind": kind, "task_id": task.id, "tenant": tenant, "sure": kind != "loose"}
         # When the answer to COMMIT is lost, the next try finds the order there: the job exists exactly as often as it.
         self._until_it_works(lambda: _order(order, task if kind != "loose" else None))
-        if kind == "loose":
-            try:
-                work.huey.enqueue(task)
-            except _LOST:
-                self.unsure += 1  # perhaps there, perhaps not: only that it runs at most once can be asked
-                return
+        if kind == "loose":  # in a transaction of its own; tried again, its task id makes it one job
+            self._until_it_works(lambda: work.huey.enqueue(task))
             self._until_it_works(lambda: _make_sure(order))
 
-    def _until_it_works(self, action: Callable[[], None]) -> None:
+    def _until_it_works(self, action: Callable[[], Any]) -> None:
         while not self._stop.is_set():
             try:
-                return action()
+                action()
+                return
             except _LOST:
                 self.unsure += 1
                 self._stop.wait(0.1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import threading
 import time
 from collections import Counter, deque
@@ -15,6 +16,8 @@ from skeldir_huey.db.sqlfile import sql
 PLACES = ("commit", "claim", "batch", "enqueue")
 _STATEMENTS = {"claim": "claim", "batch": "settle_done", "enqueue": "enqueue"}
 _FIRST_LINES = {place: sql("queue", name).splitlines()[0].encode() for place, name in _STATEMENTS.items()}
+# A kept plan carries a part of its text's hash in its name.
+_PLANS = {place: re.compile(rb"execute %s(_[0-9a-f]+)?[( ]" % name.encode()) for place, name in _STATEMENTS.items()}
 READY = b"Z\0\0\0\5"  # ReadyForQuery: the server has done all of it, its commit too
 
 
@@ -22,9 +25,9 @@ def place_of(body: bytes) -> str | None:
     """Return at which of the places a simple query is, if at any."""
     if body.lower() == b"commit\0":
         return "commit"
-    for place, name in _STATEMENTS.items():
+    for place in _STATEMENTS:
         alone = _FIRST_LINES[place] in body and not body.startswith(b"prepare")
-        if alone or f"execute {name}(".encode() in body:
+        if alone or _PLANS[place].search(body):
             return place
     return None
 

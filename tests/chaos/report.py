@@ -46,9 +46,9 @@ def print_outcome(verdict: Verdict) -> None:
 
 def print_times(verdict: Verdict) -> None:
     """Print how long interrupted jobs waited until they were claimed again, and what no fault explains."""
-    say(f"runs again after kill -9         {times(verdict.after_kill_s)}")
-    say(f"runs again after SIGSTOP         {times(verdict.after_stop_s)}")
-    say(f"the same beside a restart        {times(verdict.beside_restart_s)}")
+    for kind in F.MEASURED:
+        say(f"runs again after {kind:<30}{times(verdict.again_s[kind])}")
+    say(f"{'the same beside a restart':<47}{times(verdict.beside_restart_s)}")
     say(f"interrupted without a fault of their consumer: {len(verdict.unexplained)}")
     for line in (*verdict.unexplained[:10], *verdict.slow):
         say(f"  {line}")

@@ -8,14 +8,13 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from skeldir_huey.db.engine import transaction
-from skeldir_huey.queue import control
+from skeldir_huey.queue.storage import statement
 from tests.chaos import faults as F
 from tests.chaos.arena import Arena
 from tests.chaos.faults import Fault
 from tests.chaos.producers import expected_effects
 
-KILL_LIMIT_S = 5.0
+AGAIN_LIMIT_S = 5.0
 FROZEN_MORE_S = 5.0  # above SKELDIR_FROZEN_AFTER_S
 
 # How long a fault can be felt: a frozen one wakes, a restart is over, and both left dead connections behind.
@@ -56,8 +55,7 @@ class Verdict:
     hits: Counter[str] = field(default_factory=Counter)
     hit_claims: int = 0
     slow: list[str] = field(default_factory=list)
-    after_kill_s: list[float] = field(default_factory=list)
-    after_stop_s: list[float] = field(default_factory=list)
+    again_s: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))  # by kind of fault
     beside_restart_s: list[float] = field(default_factory=list)
 
     def must(self, kept: bool, problem: str) -> None:
@@ -146,10 +144,9 @@ def _letters(arena: Arena, verdict: Verdict) -> None:
 
 
 def _ledger(arena: Arena, verdict: Verdict) -> None:
-    with transaction(None, role="app_rw") as connection:
-        ledger = control.ledger(connection)
-    wrong = [row for row in ledger if row["gap"]]
-    verdict.gap = sum(abs(row["gap"]) for row in wrong)
+    ledger = arena.query(statement("ledger"))
+    wrong = [row for row in ledger if row[-1]]
+    verdict.gap = sum(abs(row[-1]) for row in wrong)
     verdict.must(not wrong, f"the ledger does not add up: {wrong}")
     verdict.must(bool(ledger), "the ledger is empty")
 
@@ -169,7 +166,7 @@ def _recovery(facts: Facts, done: list[Fault], verdict: Verdict) -> None:
         hit = [(task_id, at) for task_id, at in fault.claims if facts.interrupted(task_id, moment(at))]
         verdict.hits[fault.kind] += bool(hit)
         verdict.hit_claims += len(hit)
-        if fault.kind not in (*F.KILLS, F.STOP):
+        if fault.kind not in F.MEASURED:
             continue
         began = fault.at.timestamp()
         for task_id, claimed_at in hit:
@@ -180,8 +177,8 @@ def _recovery(facts: Facts, done: list[Fault], verdict: Verdict) -> None:
             if any(began - 2 < restart < again for restart in restarts):
                 verdict.beside_restart_s.append(took)
             else:
-                (verdict.after_stop_s if fault.kind == F.STOP else verdict.after_kill_s).append(took)
-                if fault.kind != F.STOP and took > KILL_LIMIT_S:
+                verdict.again_s[fault.kind].append(took)
+                if fault.kind != F.STOP and took > AGAIN_LIMIT_S:
                     verdict.slow.append(f"{fault.kind} at {fault.at:%H:%M:%S}: {task_id} ran again after {took:.1f} s")
 
 

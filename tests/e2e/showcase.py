@@ -87,7 +87,7 @@ select (array[%(a)s, %(b)s, null]::uuid[])[1 + i %% 3], gen_random_uuid()::text,
   (array['canceling statement due to statement timeout after 30 s (window 11968)',
          'revenue_cents: expected an amount such as 12.50, got ''twelve'' (line 88123 of orders-2025-06-01.csv)',
          'server closed the connection unexpectedly'])[1 + i %% 3],
-  %(traceback)s, '9f2c41d07be81a33', i %% 3, status, case when status = 'resolved' then now() end,
+  %(traceback)s, (array['9f2c41d0', '41c7b2e9', 'be81a33f'])[1 + i %% 3], i %% 3, status, case when status = 'resolved' then now() end,
   gen_random_uuid(), now() - i * interval '7 minutes', '{}'
 from (select i, (array['pending', 'pending', 'pending', 'resolved', 'abandoned'])[1 + i %% 5] as status
         from generate_series(1, 90) i) rows
@@ -156,8 +156,8 @@ def make_busy_world(database: Database) -> World:
         "update huey.lane set paused_at = now() - interval '26 minutes', paused_by = 'dana@example.com',"
         " pause_reason = 'vacuum of the big table' where name = 'maintenance'"
     )
-    database.query("refresh materialized view mv_channel_performance")
-    database.query("refresh materialized view mv_allocation_summary")
+    for view in ("mv_channel_performance", "mv_allocation_summary"):
+        database.query("select app.refresh_matview(%s)", [view])
     return world
 
 
@@ -214,14 +214,24 @@ def paths(world: World) -> dict[str, str]:
         "queue-paused": "/admin/queues/maintenance/",
         "queue-confirm": f"/admin/queues/attribution/pause{scope}",
         "dead": "/admin/dead/",
-        "dead-empty": "/admin/dead/?status=abandoned&queue=llm",
+        "dead-jobs": "/admin/dead/jobs/",
+        "dead-decide": "/admin/dead/error/9f2c41d0",
+        "dead-empty": "/admin/dead/jobs/?status=abandoned&queue=llm",
         "letter": f"/admin/dead/{world.a.letter}/",
         "confirm": f"/admin/dead/{world.a.letter}/abandon",
-        "runs": "/admin/recompute/",
+        "recompute": "/admin/recompute/?until=2025-06-12",
+        "recompute-ask": f"/admin/recompute/ask{scope}&start=2025-05-20&end=2025-06-03",
         "run": f"/admin/recompute/{world.a.run}/",
         "allocations": f"/admin/allocations/{scope}",
         "allocations-choose": "/admin/allocations/",
+        "allocation-events": f"/admin/allocations/events{scope}&channel=email",
         "sale": f"/admin/allocations/{world.a.sale}/{scope}",
+        "tenants": "/admin/tenants/",
+        "tenant": f"/admin/tenants/{world.a.tenant_id}/",
+        "tenant-limits": f"/admin/tenants/{world.a.tenant_id}/limits?lane=attribution",
+        "matviews": "/admin/matviews/",
+        "matview": "/admin/matviews/mv_channel_performance/",
+        "matview-refresh": "/admin/matviews/mv_channel_performance/refresh",
         "audit": "/admin/audit/",
         "account": "/admin/account/",
         "not-found": "/admin/recompute/nothing/",

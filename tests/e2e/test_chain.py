@@ -77,7 +77,7 @@ def test_from_a_file_to_allocations_and_from_a_failure_to_its_replay(
     add_user(database, OPERATOR, "operator")
     with console() as address, browser(chromium) as chrome:
         page = chrome.new_page()
-        enter(page, address, OPERATOR, "/admin/dead/")
+        enter(page, address, OPERATOR, "/admin/dead/jobs/")
         page.get_by_role("link", name="recompute_window").click()
         expect(page.locator("body")).to_contain_text(error)
         page.get_by_role("link", name="Replay").click()

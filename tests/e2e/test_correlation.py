@@ -30,7 +30,9 @@ def app(database: Database, monkeypatch: pytest.MonkeyPatch, json_log: JsonLog) 
 
     @made.get("/test/enqueue/<uuid:tenant>")
     def enqueue(tenant: UUID) -> str:
-        work.huey.enqueue(work.second_time_lucky.s(tenant_id=tenant).then(work.fails_while_broken, "x", tenant_id=tenant))
+        work.huey.enqueue(
+            work.second_time_lucky.s(tenant_id=tenant).then(work.fails_while_broken, "x", tenant_id=tenant)
+        )
         return "enqueued"
 
     @made.get("/test/replay/<uuid:tenant>/<uuid:letter>")
@@ -41,9 +43,7 @@ def app(database: Database, monkeypatch: pytest.MonkeyPatch, json_log: JsonLog) 
     yield made
 
 
-def test_one_id_all_the_way(
-    database: Database, start_consumer: StartConsumer, app: Flask, json_log: JsonLog
-) -> None:
+def test_one_id_all_the_way(database: Database, start_consumer: StartConsumer, app: Flask, json_log: JsonLog) -> None:
     tenant = make_tenant(database, "alpha")
     database.query("create table test_broken (); grant select on test_broken to app_user")
     consumer = start_consumer()

@@ -18,7 +18,7 @@ from tests.e2e.conftest import ConsumerProcess, StartConsumer
 from tests.factories import make_tenant
 from tests.waiting import until
 
-RUNS_AGAIN_WITHIN_S = 5  # the promise, counted from when another consumer is there
+RUNS_AGAIN_WITHIN_S = 15  # patience on a loaded machine; tests.chaos measures the promise of 5 s
 
 
 @pytest.fixture
@@ -55,6 +55,9 @@ def jobs_left(database: Database) -> int:
 
 
 def test_kill_9_in_the_middle_of_a_job(database: Database, start_consumer: StartConsumer, tenant: UUID) -> None:
+    """Row 1. Seen with a plain SqlHuey, 10 tasks, kill -9 while 4 ran, thread and process workers: 6 done, 4 gone
+    without a row.
+    """
     first = start_consumer()
     with closed_gate(database):
         work.gated_effect("e", tenant_id=tenant)
@@ -136,6 +139,9 @@ def test_children_do_not_outlive_their_parent(
 def test_sigterm_gives_back_what_it_cannot_finish(
     database: Database, start_consumer: StartConsumer, tenant: UUID, tmp_path: Path, worker_type: str
 ) -> None:
+    """Row 3. Seen with a plain SqlHuey, SIGTERM while 4 tasks ran: 0 done and no row left, in thread and in process
+    mode.
+    """
     consumer = start_consumer("-w", "1", "-k", worker_type)
     path = tmp_path / "go"
     work.patient_effect("e", str(path), tenant_id=tenant)
@@ -179,6 +185,28 @@ def test_frozen_consumer_is_rescued_and_its_late_finish_changes_nothing(
     until(lambda: frozen.events("job_fenced") or frozen.events("settlement_failed"), 10, frozen.log.read_text)
     assert effects(database) == 1
     assert frozen.process.poll() is None, "it goes on as a consumer"
+
+
+def test_a_zombie_in_its_transaction_does_not_block_the_new_attempt(
+    database: Database, start_consumer: StartConsumer, tenant: UUID, tmp_path: Path
+) -> None:
+    """Row Z. Seen with a plain SqlHuey, frozen in its transaction: 20 s later another update of its row still waited
+    (lock_timeout), no other consumer had the task, and no row of it was left.
+    """
+    settings = {"SKELDIR_FROZEN_AFTER_S": "4", "SKELDIR_HEARTBEAT_S": "1"}
+    frozen = start_consumer(**settings)
+    path = tmp_path / "go"
+    work.exclusive_effect("e", str(path), tenant_id=tenant)
+    until(lambda: Path(f"{path}.started").exists(), 10)
+    os.kill(frozen.pid, signal.SIGSTOP)
+    path.touch()  # the new attempt goes on as soon as it has the lock that the zombie's session holds
+    start_consumer(**settings)
+    until(lambda: effects(database) == 1, 20)
+    os.kill(frozen.pid, signal.SIGCONT)
+    until(lambda: frozen.events("job_fenced") or frozen.events("settlement_failed"), 15, frozen.log.read_text)
+    until(lambda: jobs_left(database) == 0, 10)
+    assert effects(database) == 1
+    assert frozen.process.poll() is None
 
 
 def test_a_job_whose_session_is_cut_runs_again(database: Database, start_consumer: StartConsumer, tenant: UUID) -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from uuid import UUID
 
 import pytest
 
 from tests import work
+from tests.chaos.crash_points import CRASHED
 from tests.chaos.proxy import Proxy
 from tests.cluster import Cluster, Database
 from tests.conftest import TEMPLATE, point_at, prepare
@@ -37,7 +38,12 @@ def effects(database: Database) -> int:
 
 
 def test_a_receiver_of_dead_fails_once(database: Database, start_consumer: StartConsumer, tenant: UUID) -> None:
-    """Its KeyError rolls the settlement back, its own letter included: the job comes back and is buried once."""
+    """Row 7. Its KeyError rolls the settlement back, its own letter included: the job comes back and is buried once.
+
+    Seen with a plain SqlHuey, a receiver of `error` that should write the letter and fails, a task with 3 retries:
+    called 4 times, execute() raised nothing, no letter and no row left; of an expired and a revoked task it was never
+    told.
+    """
     consumer = start_consumer(command=CHAOS_CONSUMER, SKELDIR_MUTANT="dead_raises_once")
     work.failing_effect("e", tenant_id=tenant, retries=0)
     until(lambda: jobs_left(database) == 0, 10, consumer.log.read_text)
@@ -129,6 +135,90 @@ def test_three_restarts_under_one_long_job(
     # On a slow machine a consumer may be late for its lock; then another one takes over, and no death is counted.
     assert [row for row in database.query(HISTORY) if row != ("worker_lost", 1)] == [("done", 1)]
     assert database.query(LETTERS) == []
+
+
+def test_a_restart_of_the_server_while_8_jobs_run(
+    own_cluster: Cluster, start_consumer: StartConsumer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Row 4. Seen with a plain SqlHuey, `pg_ctl restart -m fast` while 4 heads of chains and 4 tasks with 3 retries
+    ran: all 4 tails, all 12 further attempts and all results gone, nothing left in any table.
+    """
+    database = own_cluster.database(TEMPLATE)
+    database.query(work.EFFECT_TABLE)
+    tenant = make_tenant(database, "alpha")
+    point_at(database, monkeypatch)
+    work.huey.storage.close()
+    path = tmp_path / "go"
+    for number in range(4):
+        head = work.waiting_link.s(f"head-{number}", str(path), tenant_id=tenant)
+        work.huey.enqueue(head.then(work.last_link, tenant_id=tenant))
+        work.slow_failure(f"fails-{number}", str(path), tenant_id=tenant)
+    consumer = start_consumer("-w", "8", ready=False, **database.env)
+    until(lambda: len(list(tmp_path.glob("go.*"))) == 8, 20, consumer.log.read_text)
+    own_cluster.stop(signal.SIGINT)
+    own_cluster.start()
+    path.touch()
+    until(lambda: jobs_left(database) == 0, 40, consumer.log.read_text)
+    expected = sorted(one for n in range(4) for one in (f"head-{n}", f"after head-{n}", f"fails-{n}"))
+    assert [marker for (marker,) in database.query("select marker from test_effect order by 1")] == expected
+    ended = "select task_name, outcome, count(*) from huey.job_attempt where ended and task_name like 'test.%%'"
+    assert sorted(database.query(f"{ended} group by 1, 2")) == [
+        (f"test.{name}", "done", 4) for name in ("last_link", "slow_failure", "waiting_link")
+    ]
+    assert database.query(LETTERS) == []
+
+
+def armed(folder: Path, *points: str) -> dict[str, str]:
+    """Return the settings under which a consumer ends itself once at each of these points."""
+    for point in points:
+        (folder / "tokens" / point).mkdir(parents=True)
+        (folder / "tokens" / point / "0").touch()
+    return {"CHAOS_FOLDER": str(folder), "SKELDIR_MUTANT_CRASH_AT": ",".join(points)}
+
+
+def run_with_crashes(start_consumer: StartConsumer, done: Callable[[], bool], count: int, **settings: str) -> None:
+    """Start consumers one after the other, as a supervisor does, until all is done; `count` of them crash."""
+    crashes = 0
+    while True:
+        consumer = start_consumer(ready=False, command=CHAOS_CONSUMER, **settings)
+        until(lambda one=consumer: done() or one.process.poll() is not None, 40, consumer.log.read_text)
+        if consumer.process.poll() is None:
+            break
+        assert consumer.process.returncode == CRASHED, consumer.log.read_text()
+        crashes += 1
+    assert crashes == count
+
+
+@pytest.mark.parametrize("point", ["promote.before", "promote.after"])
+def test_the_scheduler_dies_while_2000_jobs_fall_due(
+    database: Database, start_consumer: StartConsumer, tenant: UUID, tmp_path: Path, point: str
+) -> None:
+    """Row 2. Seen with a plain SqlHuey, killed in its first enqueue after read_schedule: 2,000 of 2,000 due tasks
+    gone.
+    """
+    work.huey.enqueue_many(work.add.s(number, 0, delay=1) for number in range(2_000))
+    where = "where task_name = 'test.add' and outcome = 'done'"
+    ended = f"select count(*), count(distinct task_id) from huey.job_attempt {where}"
+    database.query("select pg_sleep(1)")
+    done = lambda: database.query(ended) == [(2_000, 2_000)]  # noqa: E731
+    run_with_crashes(start_consumer, done, 1, **armed(tmp_path, point))
+    assert jobs_left(database) == 0
+
+
+def test_a_crash_around_the_commit_of_a_retry(
+    database: Database, start_consumer: StartConsumer, tenant: UUID, tmp_path: Path
+) -> None:
+    """Row 5. Seen with a plain SqlHuey, killed between attempt 1 of 4 and the insert of its retry: no row in any table.
+
+    Killed before the commit the attempt was not; killed after it, it was: in both cases the next one follows.
+    """
+    work.failing_effect("e", tenant_id=tenant)
+    done = lambda: jobs_left(database) == 0  # noqa: E731
+    run_with_crashes(start_consumer, done, 2, **armed(tmp_path, "retry.before_commit", "retry.after_commit"))
+    ends = [row for row in database.query(HISTORY) if row[0] != "worker_lost"]
+    assert [outcome for outcome, _ in ends] == ["errored", "errored", "dead"], "three attempts, as the task may have"
+    assert effects(database) == 0
+    assert database.query(LETTERS) == [("permanent", "ValueError")]
 
 
 def holds_its_lock(database: Database) -> bool:

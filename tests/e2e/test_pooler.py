@@ -5,21 +5,22 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-from collections import Counter
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from uuid import UUID
 
 import psycopg2
 import pytest
+import sqlalchemy as sa
 
+from skeldir_huey.db import engine
 from tests import work
 from tests.cluster import Database
 from tests.conftest import program
 from tests.e2e.conftest import StartConsumer
 from tests.e2e.test_deaths import RUNS_AGAIN_WITHIN_S, at_the_gate, closed_gate, effects
 from tests.factories import make_event, make_tenant
+from tests.queue.test_pool import THREADS, TRANSACTIONS, ask
 from tests.waiting import until
 
 pytestmark = pytest.mark.pgbouncer
@@ -34,18 +35,19 @@ unix_socket_dir =
 auth_type = trust
 auth_file = {users}
 pool_mode = transaction
-default_pool_size = 4
+default_pool_size = {size}
 ignore_startup_parameters = extra_float_digits
 """
 
 
 @pytest.fixture
-def pooler(database: Database, tmp_path: Path) -> Iterator[str]:
-    """The URL of the worker's login through a pooler."""
+def pooler(database: Database, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[str]:
+    """The URL of the worker's login through a pooler with 4 sessions, or as many as the test's parameter says."""
+    size = getattr(request, "param", 4)
     port = 20_000 + os.getpid() % 20_000
     users, config = tmp_path / "users.txt", tmp_path / "pgbouncer.ini"
     users.write_text('"app_user" ""\n')
-    config.write_text(CONFIG.format(socket=database.socket_dir, port=port, users=users))
+    config.write_text(CONFIG.format(socket=database.socket_dir, port=port, users=users, size=size))
     for path in (tmp_path, users, config, *tmp_path.parents):
         if path.stat().st_uid == os.geteuid():
             path.chmod(path.stat().st_mode | 0o055)  # it refuses to run as root, so another user reads these
@@ -118,25 +120,14 @@ def test_without_a_direct_url_the_heartbeat_tells_life_from_death(
     until(lambda: effects(database) == 1, 20, second.log.read_text)
 
 
+@pytest.mark.parametrize("pooler", [2], indirect=True)
 def test_no_transaction_of_the_pool_sees_another_tenant(database: Database, pooler: str) -> None:
     """Seen with a session SET through the same pooler: 2,019 of 4,000 answers were another tenant's."""
     tenants = {make_tenant(database, f"tenant-{n}"): n for n in range(1, 5)}
     for tenant, count in tenants.items():
         for _ in range(count):
             make_event(database, tenant)
-
-    def ask(which: int) -> list[tuple[int, int]]:
-        connection = psycopg2.connect(pooler.replace("+psycopg2", ""))
-        seen = []
-        for turn in range(60):
-            tenant = list(tenants)[(which + turn) % len(tenants)]
-            with connection, connection.cursor() as cursor:
-                cursor.execute("select set_config('app.current_tenant_id', %s, true)", (str(tenant),))
-                cursor.execute("select count(*) from attribution_events")
-                seen.append((tenants[tenant], cursor.fetchone()[0]))
-        connection.close()
-        return seen
-
-    with ThreadPoolExecutor(8) as pool:
-        answers = Counter(wanted == got for one in pool.map(ask, range(8)) for wanted, got in one)
-    assert answers == {True: 480}
+    engine.use_engine("worker", sa.create_engine(pooler, pool_size=THREADS, max_overflow=0))
+    assert ask(tenants) == {True: TRANSACTIONS}
+    sessions = "select count(*) from pg_stat_activity where usename = 'app_user' and datname = current_database()"
+    assert database.value(sessions) <= 2, "16 clients shared two sessions"

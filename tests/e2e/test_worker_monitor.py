@@ -5,8 +5,8 @@ from __future__ import annotations
 import http.client
 import json
 import os
-import socket
 import signal
+import socket
 import sys
 from pathlib import Path
 

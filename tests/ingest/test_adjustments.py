@@ -68,7 +68,7 @@ def test_full_refund_in_parts_nets_every_channel_to_zero(database: Database, ten
         before = after
     assert rows == expected
     assert database.value("select revenue_cents from attribution_events where kind = 'conversion'") == 10_000
-    database.query("refresh materialized view mv_channel_performance")
+    database.query("select app.refresh_matview('mv_channel_performance')")
     assert database.value("select sum(credit) from mv_channel_performance") == 1, "a refund counts no conversion"
 
 

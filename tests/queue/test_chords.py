@@ -72,11 +72,9 @@ def test_a_chord_whose_member_dies_waits_for_its_next_attempt(
     assert database.value("select count(*) from huey.chord_member") == 0
 
 
-def test_a_member_that_is_delivered_twice_counts_once(
-    database: Database, huey: SkeldirHuey, run_all: RunAll
-) -> None:
-    """Row 17. Seen with a plain SqlHuey: member 0 twice and member 1 enqueue the callback with [0, 1, None] while member 2
-    still waits.
+def test_a_member_that_is_delivered_twice_counts_once(database: Database, huey: SkeldirHuey, run_all: RunAll) -> None:
+    """Row 17. Seen with a plain SqlHuey: member 0 twice and member 1 enqueue the callback with [0, 1, None] while
+    member 2 still waits.
     """
     result = huey.enqueue(chord([work.add.s(n, 0) for n in range(3)], work.echo.s()))
     first, second = huey.dequeue(), huey.dequeue()

@@ -1,4 +1,4 @@
-"""200 connections cut at the moment of a commit: nobody knows what the server did, and nothing is lost or done twice."""
+"""200 connections cut at a commit: nobody knows what the server did, and nothing is lost or done twice."""
 
 from __future__ import annotations
 
@@ -97,8 +97,8 @@ def test_enqueue_again_after_an_unknown_commit(
 
 
 def test_a_claim_whose_answer_is_lost(database: Database, huey: SkeldirHuey, tenant: UUID, proxy: Proxy) -> None:
-    """Row 11. Seen with a plain SqlHuey whose connection was cut after the COMMIT of dequeue: InterfaceError, no row left in
-    any table, and the task was never run.
+    """Row 11. Seen with a plain SqlHuey whose connection was cut after the COMMIT of dequeue: InterfaceError, no row
+    left in any table, and the task was never run.
     """
     rng = random.Random(7)
     for number in range(ROUNDS):
@@ -114,9 +114,7 @@ def test_a_claim_whose_answer_is_lost(database: Database, huey: SkeldirHuey, ten
     once_each(database, ROUNDS)
 
 
-def test_a_settlement_whose_answer_is_lost(
-    database: Database, huey: SkeldirHuey, tenant: UUID, proxy: Proxy
-) -> None:
+def test_a_settlement_whose_answer_is_lost(database: Database, huey: SkeldirHuey, tenant: UUID, proxy: Proxy) -> None:
     """The effect and the end of the job are there together, or both are not."""
     rng = random.Random(7)
     for number in range(ROUNDS):

@@ -19,6 +19,7 @@ from skeldir_huey.queue.executor import SkeldirHuey
 from tests import work
 from tests.cluster import Database
 from tests.factories import make_tenant
+from tests.waiting import until
 
 RunAll = Callable[[], int]
 
@@ -135,6 +136,65 @@ def test_explanations(huey: SkeldirHuey, run_all: RunAll) -> None:
     run_all()
     with pytest.raises(NotFound):
         why(second.id)
+
+
+def test_every_reason_for_waiting_is_named(
+    database: Database, huey: SkeldirHuey, tenants: tuple[UUID, UUID], run_all: RunAll
+) -> None:
+    """All at once, the strongest first; each of them goes when its cause does."""
+    a, _ = tenants
+    with as_queue() as connection:
+        control.pause(connection, "ingest", by="dana", reason="r1")
+        control.pause(connection, "ingest", task_name="test.effect", by="dana", reason="r2")
+        control.pause(connection, "ingest", tenant_id=a, by="dana", reason="r3")
+        control.set_cap(connection, "ingest", 1)
+        control.set_cap(connection, "ingest", 1, task_name="test.effect")
+        control.set_share(connection, "ingest", a, cap=1)
+    work.effect("runs", tenant_id=a)
+    database.query(
+        "update huey.job set state = 'running', claim_token = gen_random_uuid(), consumer_id = gen_random_uuid(),"
+        " claimed_at = now()"
+    )
+    later = work.effect.schedule(("later",), {"tenant_id": a}, delay=3600)
+    paused = [
+        *("paused: lane ingest: r1", "paused: task test.effect: r2", f"paused: tenant {a}: r3"),
+    ]
+    capped = [f"capped: 1 of 1 allowed jobs of its {what} run" for what in ("lane", "task", "tenant")]
+    due, nobody = why(later.id)[3:5]
+    assert due.startswith("not due: runs at ") and due.endswith(" UTC")
+    assert nobody == "no consumer: nobody drains lane ingest"
+    assert why(later.id) == [*paused, due, nobody, *capped]
+
+    huey.open_process({"worker_type": "thread", "worker_count": 1})
+    until(lambda: database.value("select count(*) from huey.consumer") == 1, 10)
+    assert why(later.id) == [*paused, due, *capped]
+    with as_queue() as connection:
+        control.resume(connection, "ingest")
+        control.resume(connection, "ingest", task_name="test.effect")
+        control.resume(connection, "ingest", tenant_id=a)
+        control.set_cap(connection, "ingest", None)
+        control.set_cap(connection, "ingest", None, task_name="test.effect")
+        control.set_share(connection, "ingest", a, cap=None)
+    assert why(later.id) == [due]
+    huey.storage.run(work.promote, {"now": dt.datetime.now(dt.UTC) + dt.timedelta(hours=2)})
+    assert why(later.id) == [], "nothing keeps it: the next worker takes it"
+    with transaction(a, who="console", role="console_tenant") as connection:
+        assert control.explain_waiting(connection, later.id)["reasons"] == [], "its tenant's operators may ask, too"
+
+
+def test_a_failed_attempt_is_a_reason(database: Database, huey: SkeldirHuey, tenants: tuple[UUID, UUID]) -> None:
+    a, _ = tenants
+    result = work.failing_effect("e", tenant_id=a)
+    task = huey.dequeue()
+    assert task is not None
+    huey.execute(task)
+    assert "last attempt: e fails after its block" in why(result.id)
+
+
+def test_more_than_ten_thousand_ahead(database: Database, huey: SkeldirHuey) -> None:
+    huey.enqueue_many(work.add.s(1, 1) for _ in range(10_002))
+    last = work.add(2, 2)
+    assert "behind more than 10000 jobs" in why(last.id)
 
 
 def test_what_makes_no_sense_is_refused(tenants: tuple[UUID, UUID]) -> None:

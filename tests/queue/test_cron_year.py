@@ -1,4 +1,6 @@
-"""Periodic tasks over a simulated year: three consumers, clocks that jitter around the minute, stalls, DST, another TZ."""
+"""Periodic tasks over a simulated year: three consumers, clocks that jitter around the minute, stalls, DST, another
+TZ.
+"""
 
 from __future__ import annotations
 
@@ -103,9 +105,7 @@ def test_every_minute_of_a_day_on_which_the_clocks_change(
 
 
 @pytest.mark.parametrize(("missed", "expected"), [("once", 1), ("all", 3), ("skip", 1)])
-def test_a_stall_of_150_seconds(
-    database: Database, huey: SkeldirHuey, make: Make, missed: str, expected: int
-) -> None:
+def test_a_stall_of_150_seconds(database: Database, huey: SkeldirHuey, make: Make, missed: str, expected: int) -> None:
     """Row 14: after a gap all consumers look at once; the minutes of the gap are coalesced, or caught up on demand."""
     name = make(missed)
     begin = dt.datetime(2026, 3, 8, 6, 58, tzinfo=dt.UTC)

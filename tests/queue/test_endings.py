@@ -179,6 +179,7 @@ def test_exception_with_endless_texts_still_travels() -> None:
 
 
 def test_immediate_mode_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Row 12: in memory every job would vanish at exit."""
     with pytest.raises(QueueError, match="immediate mode is refused"):
         SkeldirHuey("refused", immediate=True)
     huey = SkeldirHuey("refused", immediate_use_memory=False)

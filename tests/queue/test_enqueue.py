@@ -42,8 +42,8 @@ def jobs(database: Database) -> int:
 
 
 def test_enqueue_in_a_connection(database: Database, huey: SkeldirHuey, tenant: UUID, told: list[str]) -> None:
-    """Row 10. Seen with a plain SqlHuey: `enqueued` was sent while the job was not there yet, and also for an insert that
-    failed (2 signals, 1 job); the caller's own row was rolled back and its job stayed.
+    """Row 10. Seen with a plain SqlHuey: `enqueued` was sent while the job was not there yet, and also for an insert
+    that failed (2 signals, 1 job); the caller's own row was rolled back and its job stayed.
     """
     with pytest.raises(ZeroDivisionError), transaction(tenant) as connection:
         huey.enqueue_in(connection, work.effect.s("lost", tenant_id=tenant))
@@ -135,5 +135,3 @@ def test_a_task_id_that_came_to_nothing_may_be_enqueued_again(
     huey.enqueue(task)
     run_all()
     assert database.query("select outcome from huey.job_attempt order by id") == [("cancelled",), ("done",)]
-
-

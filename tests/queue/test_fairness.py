@@ -11,13 +11,14 @@ import pytest
 
 from skeldir_huey.db.engine import transaction
 from skeldir_huey.queue import control
-from skeldir_huey.queue.claims import Claim
+from skeldir_huey.queue.claims import Claim, ClaimedMessage
 from skeldir_huey.queue.executor import SkeldirHuey
 from tests import work
 from tests.cluster import Database
 from tests.factories import make_tenant
+from tests.waiting import until
 
-BACKLOG = 2_000
+BACKLOG = 10_000
 
 
 @pytest.fixture
@@ -53,18 +54,44 @@ def test_jobs_falling_due_at_one_instant_change_nothing(
     enqueue(huey, a, BACKLOG, delay=60)
     enqueue(huey, b, 1)
     later = dt.datetime.now(dt.UTC) + dt.timedelta(minutes=2)
-    huey.storage.run(work.promote, {"now": later})
+    while huey.storage.run(work.promote, {"now": later}):
+        pass  # at most 5,000 in one statement
     assert database.value("select count(*) from huey.job where state = 'waiting'") == BACKLOG + 1
     assert b in [claim.tenant_id for claim in take(huey, 2)]
+
+
+def test_a_running_consumer_starts_the_single_job_after_what_it_has_claimed(
+    database: Database, huey: SkeldirHuey, tenants: tuple[UUID, UUID]
+) -> None:
+    """The same with a real desk and its growing batches: in the history at most one job of a lies between."""
+    a, b = tenants
+    huey.enqueue_many(work.effect.s("x", tenant_id=a) for _ in range(BACKLOG))
+    huey.open_process({"worker_type": "thread", "worker_count": 1})
+    assert huey.desk is not None
+    until(lambda: huey.desk.may_claim, 10)
+
+    def run_one() -> UUID:
+        claim = huey.desk.take(1.0)
+        assert claim is not None and claim.tenant_id is not None
+        huey.execute(huey.task_of(ClaimedMessage.of(claim)))
+        return claim.tenant_id
+
+    for _ in range(300):
+        assert run_one() == a
+    work.effect("single", tenant_id=b)
+    claimed = int(database.value("select count(*) from huey.job where state = 'running'"))
+    order = [run_one() for _ in range(claimed + 2)]
+    assert b in order, f"{claimed} were claimed already; then came {order.count(a)} of a and none of b"
 
 
 def test_weights_are_shares_while_both_wait(huey: SkeldirHuey, tenants: tuple[UUID, UUID]) -> None:
     a, b = tenants
     with transaction(a, role="app_rw") as connection:
         control.set_share(connection, "ingest", a, weight=3)
-    enqueue(huey, a, BACKLOG)
-    enqueue(huey, b, BACKLOG)
-    shares = Counter(claim.tenant_id for _ in range(20) for claim in take(huey, 50))
+    enqueue(huey, a, 3_200)
+    enqueue(huey, b, 1_200)
+    shares = Counter(claim.tenant_id for _ in range(80) for claim in take(huey, 50))
+    assert shares.total() == 4_000
     assert shares[a] / shares[b] == pytest.approx(3, rel=0.05)
 
 

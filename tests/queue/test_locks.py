@@ -18,7 +18,9 @@ RunAll = Callable[[], int]
 
 
 def test_a_lock_of_a_dead_job_is_free(huey: SkeldirHuey) -> None:
-    """Seen with stock Huey: after kill -9 the lock stays for ever, and the next task is dropped."""
+    """Row 15. Seen with a plain SqlHuey: after kill -9 the lock stays for ever, the next task that wants it is
+    dropped (no row left), `ttl=` raises NotImplementedError, and any process may release it.
+    """
     work.add(1, 1)
     task = huey.dequeue()
     assert task is not None
@@ -68,6 +70,9 @@ def test_locked_job_is_a_dead_letter_not_a_lost_job(database: Database, huey: Sk
 
 
 def test_rate_limit_counts_every_use_once(huey: SkeldirHuey) -> None:
+    """Row 30. Seen with a plain SqlHuey, 20 uses a second and 8 threads: 28, 24, 23 and 22 were let through in
+    seconds in which the window changed.
+    """
     limit = huey.rate_limit("api", 20, per=3600)
 
     def use(_: int) -> bool:

@@ -257,8 +257,8 @@ def test_dirty_window_waits_for_a_run_under_way_and_passes_by_a_failed_one(
     database.query("update attribution_recompute_jobs set status = 'failed'")
     database.query("delete from huey.job")
     database.query(
-        "insert into attribution_recompute_jobs (tenant_id, window_start, window_end, model_version, status)"
-        " values (%s, %s, %s, %s, 'failed')",
+        "insert into attribution_recompute_jobs (tenant_id, window_start, window_end, model_version, status, task_id)"
+        " values (%s, %s, %s, %s, 'failed', 'dead')",
         (str(tenant), DAY, NEXT_DAY, VERSION),
     )
     recompute_dirty.call_local()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import json
 import threading
 from collections.abc import Callable
 from datetime import timedelta
@@ -145,7 +147,13 @@ def test_command_watches_and_ctrl_c_says_how_to_go_on(
     worker.join()
     assert f"backfill {backfill_id} succeeded, 3 of 3 days done" in capsys.readouterr().out
     assert cli.main(resume.split()) == 1
-    assert cli.main(["backfill", "--tenant", "acme", "--show", backfill_id]) == 0
+    capsys.readouterr()
+    assert cli.main(["backfill", "--tenant", "acme", "--show", backfill_id, "--json"]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert (shown["id"], shown["status"], shown["done_count"], shown["day_count"]) == (backfill_id, "succeeded", 3, 3)
+    assert cli.main(["backfill", "--tenant", "acme", "--show", backfill_id, "--csv"]) == 0
+    (row,) = csv.DictReader(capsys.readouterr().out.splitlines())
+    assert (row["id"], row["status"], row["done_count"]) == (backfill_id, "succeeded", "3")
     assert cli.main(["backfill", "--tenant", "acme"]) == 2
     assert cli.main([*arguments, "--model", "linear@9"]) == 2
     assert database.value("select count(*) from backfills") == 1

@@ -1,32 +1,343 @@
-"""Maintenance tasks on one tenant's rows, and nobody else's."""
+"""Retention: whole months are frozen, then removed; what is kept can still be computed; nobody else may delete."""
 
 from __future__ import annotations
 
 import json
-from uuid import UUID
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
 
+import pytest
+from sqlalchemy.engine import Connection
+
+from skeldir_huey import cli
+from skeldir_huey.attribution.paths import count_paths
+from skeldir_huey.clock import utc_now
 from skeldir_huey.db.engine import transaction
-from skeldir_huey.ingest import pii
+from skeldir_huey.errors import InputError
+from skeldir_huey.ingest import retention
+from skeldir_huey.ledger.reconcile import reconcile
 from skeldir_huey.queue.dead_letters import delete_settled
+from skeldir_huey.tasks.attribution import schedule_recompute_window
+from skeldir_huey.tasks.backfill import start_backfill
+from skeldir_huey.tasks.maintenance import KEEP_LETTERS_DAYS, enforce_retention_daily
+from tests.attribution.runner import make_version, run_window
 from tests.cluster import Database
-from tests.factories import make_letter, make_tenant
+from tests.db.catalog import RUNTIME
+from tests.db.probing import acting, outcome
+from tests.factories import make_event, make_letter, make_tenant
+
+VERSION = "linear@1.0.0"
+MINUTES = 24 * 60
 
 
-def refuse(database: Database, tenant: UUID, payload: object) -> None:
-    database.query(
-        "insert into dead_events (tenant_id, source, idempotency_key, payload, error_type, error_message)"
-        " values (%s, 'test', sha256(%s::bytea), %s, 'permanent', 'refused')",
-        (str(tenant), json.dumps(payload).encode(), json.dumps(payload)),
+def month_of(at: datetime) -> datetime:
+    return at.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+
+
+NOW = utc_now()
+KEPT_FROM = month_of(NOW - timedelta(days=90))
+MONTH_BEFORE = month_of(KEPT_FROM - timedelta(days=1))
+
+
+def begin_for(tenant_id: UUID) -> Callable[[], AbstractContextManager[Connection]]:
+    return lambda: transaction(tenant_id)
+
+
+def sell(database: Database, tenant_id: UUID, at: datetime, cents: int = 1000, channels: str = "direct") -> UUID:
+    """Add a sale with a touch of each channel before it."""
+    visitor = uuid4()
+    for hours, channel in enumerate(channels.split(), 1):
+        before = at - timedelta(hours=hours)
+        make_event(database, tenant_id, kind="touch", visitor=visitor, channel=channel, occurred_at=before)
+    return make_event(database, tenant_id, visitor=visitor, cents=cents, occurred_at=at, order_id=str(uuid4()))
+
+
+def refund(database: Database, tenant_id: UUID, sale: UUID, at: datetime, cents: int = -1000) -> UUID:
+    return make_event(
+        database, tenant_id, kind="adjustment", cents=cents, occurred_at=at, parent_event_id=sale, order_id="o"
     )
 
 
-def test_personal_data_is_found_at_every_depth_and_only_of_the_tenant(database: Database) -> None:
-    a, b = make_tenant(database, "a-tenant"), make_tenant(database, "b-tenant")
-    refuse(database, a, {"order": {"lines": [{"note": "x"}, {"E-Mail": "x"}]}})
-    refuse(database, a, {"order": {"mailing": "list", "email_count": 3}})
-    refuse(database, b, {"phone": "1"})
-    with transaction(a) as connection:
-        assert pii.scan(connection) == [{"source": "dead_events", "scanned_count": 2, "finding_count": 1}]
+def count(database: Database, table: str, tenant_id: UUID, more: str = "true") -> int:
+    return int(database.value(f"select count(*) from {table} where tenant_id = %s and {more}", [str(tenant_id)]))
+
+
+def make_old_tenant(database: Database, name: str) -> UUID:
+    tenant_id = make_tenant(database, name, created_at=NOW - timedelta(days=400))
+    make_version(tenant_id, "linear", publish=True)
+    return tenant_id
+
+
+def run_all_days(tenant_id: UUID, start: datetime = KEPT_FROM - timedelta(days=200)) -> Any:
+    return run_window(tenant_id, VERSION, start, NOW + timedelta(days=1))
+
+
+class World:
+    """A tenant with sales in the month before the boundary and after it, all allocated; and another one like it."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        self.mine, self.theirs = make_old_tenant(database, "mine"), make_old_tenant(database, "theirs")
+        for tenant in (self.mine, self.theirs):
+            far = KEPT_FROM - timedelta(days=100)
+            self.removed = sell(database, tenant, far, 900, "email direct")
+            refund(database, tenant, self.removed, far + timedelta(days=2), -900)
+            sell(database, tenant, MONTH_BEFORE + timedelta(hours=1), 500, "email")
+            self.refunded = sell(database, tenant, MONTH_BEFORE + timedelta(hours=2), 700, "email direct")
+            refund(database, tenant, self.refunded, KEPT_FROM + timedelta(hours=5), -200)
+            self.kept = sell(database, tenant, KEPT_FROM + timedelta(hours=2), 1100, "email direct organic")
+            sell(database, tenant, NOW - timedelta(days=1), 1300, "referral")
+            run_all_days(tenant)
+            database.query("delete from attribution_dirty_ranges where tenant_id = %s", [str(tenant)])
+
+
+@pytest.fixture
+def world(database: Database) -> World:
+    return World(database)
+
+
+def test_a_dry_run_counts_what_is_then_removed(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    database, mine = world.database, world.mine
+    monkeypatch.setattr(retention, "BATCH", 2)  # so that there are several batches
+    with transaction(mine) as connection:
+        counted = retention.count(connection, KEEP_LETTERS_DAYS)
+    assert counted["would_be_removed_before"] == KEPT_FROM and counted["removed_before"] is None
+    before = {name: count(database, name, mine) for name in ("attribution_allocations", "attribution_events")}
+    theirs = {name: count(database, name, world.theirs) for name in before}
+    removed = retention.enforce(begin_for(mine))
+    for name, was in before.items():
+        assert 0 < removed[name] == counted[name] == was - count(database, name, mine), name
+        assert count(database, name, world.theirs) == theirs[name], "another tenant's"
+    assert retention.enforce(begin_for(mine)) == dict.fromkeys(retention.PARTS, 0)
+    # The refunded sale stays with its refund, and its touches and allocations: the refund is split like it.
+    assert count(database, "attribution_allocations", mine, f"event_id = '{world.refunded}'") in (0, 2)
+    behind = f"occurred_at < '{KEPT_FROM - timedelta(days=30)}'"
+    assert count(database, "attribution_events", mine, behind) == 0
+
+
+def test_months_are_frozen_before_they_are_removed(world: World) -> None:
+    database, mine = world.database, world.mine
+    money = "coalesce(sum(allocated_revenue_cents), 0)::bigint"
+    per_month = (
+        f"select date_trunc('month', converted_at, 'UTC')::date, channel_code, {money} from attribution_allocations"
+        " where tenant_id = %s and converted_at < %s group by 1, 2 order by 1, 2"
+    )
+    expected = database.query(per_month, [str(mine), KEPT_FROM])
+    revenue = "select sum(revenue_cents)::bigint from attribution_events where tenant_id = %s and occurred_at < %s"
+    whole = database.value(revenue, [str(mine), KEPT_FROM])
+    retention.enforce(begin_for(mine))
+    frozen = (
+        "select month, channel_code, allocated_revenue_cents from allocation_months where tenant_id = %s order by 1, 2"
+    )
+    assert database.query(frozen, [str(mine)]) == expected
+    totals = "select sum(revenue_cents + adjustment_cents)::bigint from revenue_months where tenant_id = %s"
+    assert database.value(totals, [str(mine)]) == whole
+    assert count(database, "allocation_months", world.theirs) == 0
+    with transaction(world.theirs) as connection:
+        assert not connection.exec_driver_sql(
+            "select 1 from allocation_months union select 1 from revenue_months"
+        ).all()
+
+
+def test_what_is_kept_is_computed_as_before(world: World) -> None:
+    run = run_window(world.mine, VERSION, KEPT_FROM, NOW)
+    retention.enforce(begin_for(world.mine))
+    again = run_window(world.mine, VERSION, KEPT_FROM, NOW)
+    assert (again.checksum, again.changed_count) == (run.checksum, 0)
+    assert run.allocation_count and run.allocation_count > 5
+
+
+def test_a_window_whose_events_were_removed_is_refused(world: World) -> None:
+    database, mine = world.database, world.mine
+    retention.enforce(begin_for(mine))
+    before = database.query("select * from attribution_allocations where tenant_id = %s order by 1, 2", [str(mine)])
+    instant = KEPT_FROM - timedelta(seconds=1)
+    for attempt in (
+        lambda: run_window(mine, VERSION, instant, NOW),
+        lambda: schedule_recompute_window(mine, instant, NOW, VERSION),
+        lambda: start_backfill(mine, instant, NOW, VERSION),
+    ):
+        with pytest.raises(InputError, match=r"window_start.*were removed.*allocation_months"):
+            attempt()
+    with pytest.raises(InputError, match="window_start"), transaction(mine) as connection:
+        reconcile(connection, mine, instant, NOW)
+    # A longer lookback than any version had needs touches that are gone.
+    longer = make_version(mine, "linear", "2.0.0", lookback_s=90 * 86_400)
+    with pytest.raises(InputError, match="window_start"):
+        run_window(mine, longer, KEPT_FROM, NOW)
+    assert run_window(mine, longer, KEPT_FROM + timedelta(days=60), NOW)
+    after = database.query(
+        "select * from attribution_allocations where tenant_id = %s and model_version = %s order by 1, 2",
+        [str(mine), VERSION],
+    )
+    assert after == before
+
+
+def test_nothing_is_removed_while_a_run_needs_it(world: World) -> None:
+    with transaction(world.mine) as connection:
+        connection.exec_driver_sql(
+            f"select pg_advisory_xact_lock_shared(hashtextextended('skeldir.retention:' || '{world.mine}', 0))"
+        )
+        assert sum(retention.enforce(begin_for(world.mine)).values()) == 0
+    assert retention.enforce(begin_for(world.mine))["attribution_events"] > 0
+
+
+def test_late_data_is_waited_for(world: World) -> None:
+    mark = (
+        "insert into attribution_dirty_ranges (tenant_id, range_start, range_end, reason) values (%s, %s, %s, 'late')"
+    )
+    world.database.query(mark, [str(world.mine), MONTH_BEFORE, MONTH_BEFORE + timedelta(days=1)])
+    assert sum(retention.enforce(begin_for(world.mine)).values()) == 0
+    world.database.query("update attribution_dirty_ranges set created_at = now() - interval '8 days'")
+    assert retention.enforce(begin_for(world.mine))["attribution_events"] > 0
+    assert count(world.database, "attribution_dirty_ranges", world.mine) == 0
+
+
+def test_events_before_the_boundary_are_refused_by_the_import(world: World, tmp_path: Path) -> None:
+    retention.enforce(begin_for(world.mine))
+    file = tmp_path / "late.csv"
+    old, new = (at.isoformat() for at in (KEPT_FROM - timedelta(days=1), KEPT_FROM + timedelta(days=1)))
+    file.write_text(f"v,t,c,f\na,{old},email,1\nb,{new},email,1\n", encoding="utf-8")
+    mapped = ["--map", "visitor=v,occurred_at=t,channel=c,conversion=f", "--set", "revenue_cents=100,currency=USD"]
+    before = count(world.database, "attribution_events", world.mine)
+    cli.main(["import", str(file), "--tenant", "mine", *mapped])
+    assert count(world.database, "attribution_events", world.mine) == before + 2
+    refused = world.database.query("select error_field, error_message from dead_events where tenant_id = %s",
+                                   [str(world.mine)])  # fmt: skip
+    assert refused == [("t", f"is before {KEPT_FROM.isoformat()}: older events are no longer kept")]
+
+
+def test_paths_of_removed_days_are_not_counted_again(world: World) -> None:
+    database, mine = world.database, world.mine
+    with transaction(mine) as connection:
+        count_paths(connection, mine)
+    statement = (
+        "select day, path, conversion_count, null_count from attribution_path_counts where tenant_id = %s order by 1, 2"
+    )
+    before = database.query(statement, [str(mine)])
+    retention.enforce(begin_for(mine))
+    sell(database, mine, KEPT_FROM + timedelta(minutes=1), 100, "email")
+    with transaction(mine) as connection:
+        count_paths(connection, mine)
+    after = database.query(statement, [str(mine)])
+    assert [row for row in after if row[0] < KEPT_FROM.date()] == [row for row in before if row[0] < KEPT_FROM.date()]
+    assert len(after) > len(before) or after != before
+
+
+def test_a_young_tenant_and_its_own_setting(world: World) -> None:
+    database = world.database
+    young = make_tenant(database, "young")
+    make_version(young, "linear", publish=True)
+    sell(database, young, KEPT_FROM - timedelta(days=100))
+    assert sum(retention.enforce(begin_for(young)).values()) == 0, "it came with its history"
+    with transaction(world.mine) as connection:
+        for days in (29, 3651):
+            with pytest.raises(InputError, match="keep_days"):
+                retention.set_keep_days(connection, days)
+        retention.set_keep_days(connection, 3650)
+    assert sum(retention.enforce(begin_for(world.mine)).values()) == 0
+    with transaction(world.mine) as connection:
+        retention.set_keep_days(connection, None)
+    assert retention.enforce(begin_for(world.mine))["attribution_events"] > 0
+
+
+@pytest.mark.parametrize("role", [role for role in RUNTIME if role != "console"])
+def test_events_are_append_only_for_everyone_else(world: World, role: str) -> None:
+    database = world.database
+    for statement in ("delete from attribution_events", "update attribution_events set channel = 'email'"):
+        with acting(database, role, world.mine) as cursor:
+            assert outcome(cursor, statement, {}) == "42501"
+    # Also if somebody grants it one day, and whoever owns the table.
+    database.query(f"grant select, delete, update on attribution_events to {role}, skeldir_owner")
+    for statement in ("delete from attribution_events", "update attribution_events set channel = 'email'"):
+        with acting(database, role, world.mine) as cursor:
+            assert outcome(cursor, statement, {}) == "42501"
+    with pytest.raises(Exception, match="append-only"):
+        database.query("delete from attribution_events")  # the superuser
+
+
+@pytest.mark.parametrize("guard", ["attribution_events_append_only"])
+def test_the_append_only_trigger_is_what_stops_them(world: World, guard: str) -> None:
+    world.database.query(f"drop trigger {guard} on attribution_events; grant delete on attribution_events to app_user")
+    world.database.query("delete from attribution_events where kind = 'adjustment'")
+    assert count(world.database, "attribution_events", world.mine, "kind = 'adjustment'") == 0
+
+
+def test_the_function_removes_only_what_is_behind_the_boundary(world: World) -> None:
+    database, mine = world.database, world.mine
+    remove = "select removed from app.remove_expired(%(part)s, %(days)s, null, 1000)"
+    before = count(database, "attribution_events", mine)
+    for part in retention.PARTS:
+        with acting(database, "app_user", mine) as cursor:
+            cursor.execute(remove, {"part": part, "days": 30})
+            assert cursor.fetchone() == (0,), "nothing was frozen yet"
+            assert outcome(cursor, remove, {"part": part, "days": 1}) == "22023"
+        with acting(database, "app_user", None) as cursor:
+            assert outcome(cursor, remove, {"part": part, "days": 90}) == "42501"
+        for role in ("app_ro", "app_import", "console_tenant", "console_all", "console_global"):
+            with acting(database, role, mine) as cursor:
+                assert outcome(cursor, remove, {"part": part, "days": 90}) == "42501"
+    with acting(database, "app_user", mine) as cursor:
+        assert outcome(cursor, "update retention set removed_before = now()", {}) == "42501"
+        assert outcome(cursor, "insert into retention (tenant_id) values (app.tenant())", {}) == "42501"
+        assert outcome(cursor, remove, {"part": "console_audit", "days": 90}) == "22023", "the audit log never goes"
+    assert count(database, "attribution_events", mine) == before
+
+
+def test_payloads_orders_and_letters_have_their_times(world: World, run_all: Callable[[], int]) -> None:
+    database, mine = world.database, world.mine
+    for age in (100, 1):
+        database.query(
+            "insert into dead_events (tenant_id, source, idempotency_key, payload, error_type, error_message, created_at)"
+            " values (%s, 'f', %s, '{\"a\": 1}', 'permanent', 'bad', now() - %s * interval '1 day')",
+            [str(mine), str(age).encode(), age],
+        )
+        make_letter(
+            database,
+            mine,
+            status="resolved",
+            failed_at=NOW - timedelta(days=age),
+            resolved_at=NOW - timedelta(days=age),
+        )
+    with transaction(mine) as connection:
+        for _ in range(3):
+            reconcile(connection, mine, KEPT_FROM, NOW)
+    orders = count(database, "reconciliation_orders", mine)
+    database.query(
+        "with newest as (select id from reconciliation_runs order by created_at desc, id desc limit 1)"
+        " update reconciliation_runs set created_at = created_at - interval '200 days'"
+        " where id not in (select id from newest)"
+    )
+    with transaction(mine) as connection:
+        counted = retention.count(connection, KEEP_LETTERS_DAYS)
+    enforce_retention_daily()
+    assert run_all() == 3
+    payloads = database.query("select payload, redacted_at is null from dead_events order by created_at")
+    assert payloads == [({"redacted": True}, False), ({"a": 1}, True)]
+    assert count(database, "reconciliation_runs", mine) == 3, "the results stay"
+    removed = orders - count(database, "reconciliation_orders", mine)
+    assert removed == counted["reconciliation_orders"] == orders * 2 // 3 > 0
+    assert counted["dead_events"] == counted["worker_failed_jobs"] == 1
+    assert count(database, "worker_failed_jobs", mine) == 1
+
+
+def test_the_command_shows_then_does(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["retention", "--dry-run", "--tenant", "mine", "--json"]) == 0
+    (shown,) = json.loads(capsys.readouterr().out)
+    assert shown["tenant"] == "mine" and shown["keep_days"] == 90 and shown["removed_before"] is None
+    assert cli.main(["retention", "--tenant", "mine", "--json"]) == 0
+    (done,) = json.loads(capsys.readouterr().out)
+    assert done["attribution_events"] == shown["attribution_events"] > 0
+    assert datetime.fromisoformat(done["removed_before"]).astimezone(UTC) == KEPT_FROM
+    assert cli.main(["retention", "--tenant", "mine", "--keep-days", "soon"]) == 2
+    assert "--keep-days: expected a number of days" in capsys.readouterr().err
+    assert cli.main(["retention", "--tenant", "mine", "--keep-days", "400"]) == 0
+    assert " 400 " in capsys.readouterr().out
+    assert cli.main(["retention", "--keep-days", "400"]) == 2
 
 
 def test_settled_letters_go_after_their_time(database: Database) -> None:

@@ -18,8 +18,11 @@ STABLE = {
     "skeldir.ledger.reconcile_daily": "maintenance",
     "skeldir.reports.refresh_all": "maintenance",
     "skeldir.reports.refresh_realtime": "maintenance",
+    "skeldir.reports.refresh_view": "maintenance",
     "skeldir.maintenance.scan_pii": "maintenance",
+    "skeldir.maintenance.scan_pii_daily": "maintenance",
     "skeldir.maintenance.enforce_retention": "maintenance",
+    "skeldir.maintenance.enforce_retention_daily": "maintenance",
 }
 
 

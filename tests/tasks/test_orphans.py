@@ -48,7 +48,7 @@ def test_expired_job(database: Database, tenant: UUID, huey: SkeldirHuey, run_al
         run, _ = runs.request(connection, identity, uuid4())
         runs.assign(connection, tenant, run.id, huey.enqueue_in(connection, task))
     run_all()
-    assert ends(database) == [("failed", "expired")]
+    assert ends(database) == [("failed", "not run: expired")]
     assert database.query("select error_type from worker_failed_jobs") == [("expired",)]
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import json
 import threading
 from collections.abc import Callable
 from uuid import UUID
@@ -77,3 +79,23 @@ def test_bad_input_is_exit_code_2(
     assert cli.main(["recompute", *arguments]) == 2
     assert said in capsys.readouterr().err
     assert database.value("select count(*) from attribution_recompute_jobs") == 0
+
+
+@pytest.mark.parametrize("form", ["--json", "--csv"])
+def test_several_versions_for_programs(
+    database: Database, tenant: UUID, run_all: Callable[[], int], capsys: pytest.CaptureFixture[str], form: str
+) -> None:
+    for model in ("linear", "last_touch"):
+        make_version(tenant, model)
+    models = ["--model", "linear@1.0.0", "--model", "last_touch@1.0.0"]
+    worker = threading.Thread(target=lambda: until(lambda: run_all() > 0))
+    worker.start()
+    assert cli.main(["recompute", "--tenant", "acme", *WINDOW, *models, "--wait", "--timeout", "30", form]) == 0
+    worker.join()
+    out = capsys.readouterr().out
+    found = json.loads(out) if form == "--json" else list(csv.DictReader(out.splitlines()))
+    assert [row["model_version"] for row in found] == ["last_touch@1.0.0", "linear@1.0.0"]
+    assert [row["status"] for row in found] == ["succeeded"] * 2
+    stored = database.query("select encode(checksum, 'hex') from attribution_recompute_jobs order by model_version")
+    assert [(row["checksum"],) for row in found] == stored
+    assert database.value("select count(distinct task_id) from attribution_recompute_jobs") == 1

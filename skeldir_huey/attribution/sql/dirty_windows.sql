@@ -3,10 +3,11 @@ select p.model_version, lower(w.days) as window_start, upper(w.days) as window_e
   from attribution_published p
  cross join (
    select unnest(range_agg(tstzrange(
-            date_trunc('day', range_start, 'UTC'),
+            date_trunc('day', greatest(range_start, kept.removed_before), 'UTC'),
             date_trunc('day', range_end - interval '1 microsecond', 'UTC') + interval '24 hours'))) as days
-     from attribution_dirty_ranges
-    where tenant_id = %(tenant_id)s) w
+     from attribution_dirty_ranges d
+     left join retention kept using (tenant_id)
+    where d.tenant_id = %(tenant_id)s and (kept.removed_before is null or d.range_end > kept.removed_before)) w
   left join attribution_recompute_jobs r
     on r.tenant_id = p.tenant_id and r.model_version = p.model_version
    and r.window_start = lower(w.days) and r.window_end = upper(w.days) and r.task_id is not null
