@@ -6,7 +6,7 @@ BENCH := .venv-bench
 TESTS ?= tests
 
 .DEFAULT_GOAL := help
-.PHONY: help run stop status demo clean-demo test lint audit format install install-dev bench-queue clean
+.PHONY: help run stop status demo clean-demo test lint audit format install install-dev bench-queue bench-console clean
 .NOTPARALLEL:
 
 help: ## list the commands
@@ -50,6 +50,9 @@ install-dev: $(BIN)/.installed-dev ## the same with what `make test` needs
 
 bench-queue: $(BIN)/.installed $(BENCH)/.installed ## measure the queue beside its peers; ARGS=--quick takes 2 minutes
 	@exec $(BIN)/python -m bench.queue $(ARGS)
+
+bench-console: $(BIN)/.installed ## time every page on full tables; SCALE=20000 takes a minute
+	@exec $(BIN)/python -m bench.console $(ARGS)
 
 clean: ## delete the virtualenvs and caches; data stays
 	rm -rf .venv $(BENCH) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

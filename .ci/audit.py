@@ -22,7 +22,7 @@ def of_packages(report: dict[str, Any] | None) -> tuple[int, list[str]]:
     if not known:
         return 0, ["audit: packages NOT CHECKED: the vulnerability database cannot be reached"]
     holes = [
-        f"audit: {package['name']} {package['version']} has {hole['id']}, mended: {', '.join(hole['fix_versions']) or '–'}"
+        f"{package['name']} {package['version']}: {hole['id']}, mended in {', '.join(hole['fix_versions']) or '?'}"
         for package in known
         for hole in package["vulns"]
     ]

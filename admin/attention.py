@@ -148,7 +148,7 @@ def _views(found: Figures) -> Iterator[Need]:
             why = f"target {seconds(one.view.fresh_s)}"
             if one.last is not None and one.last.outcome == "failed":
                 why += f"; its last refresh failed: {one.last.error_message}"
-            url = link("matviews.detail", name=one.view.name)
+            url = link("matviews.detail", view_name=one.view.name)
             yield Need("warn", f"{one.view.name} is {seconds(one.behind_s)} behind", why, url, "Open view")
 
 

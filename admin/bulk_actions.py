@@ -155,9 +155,7 @@ def _start(connection: Connection, operation: Row) -> None:
     enter(connection, operation.tenant_id, "console_tenant" if operation.tenant_id else "console_global")
 
 
-def _audit(
-    connection: Connection, user: Any, action: str, operation: Row, reason: str, detail: dict[str, Any]
-) -> None:
+def _audit(connection: Connection, user: Any, action: str, operation: Row, reason: str, detail: dict[str, Any]) -> None:
     record(
         connection, user.email, action, BULK, str(operation.id), tenant_id=operation.tenant_id, reason=reason,
         detail=detail,

@@ -7,8 +7,10 @@ from http import HTTPStatus
 from types import TracebackType
 from typing import Any
 
-from flask import Flask, current_app, request
+from flask import Flask, current_app, request, session
 from flask_wtf.csrf import CSRFError
+from psycopg2 import errorcodes
+from sqlalchemy.exc import DBAPIError
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response
 
@@ -43,6 +45,8 @@ def install(app: Flask) -> None:
 
     @app.errorhandler(CSRFError)
     def no_token(error: CSRFError) -> Response:
+        if "_user_id" not in session and request.blueprint != "security":
+            return problem(401)  # the session ended while the form was open
         return problem(400, "The form is out of date, or was not sent from this console. Open the page again.")
 
     @app.errorhandler(NotFound)
@@ -57,6 +61,13 @@ def install(app: Flask) -> None:
     def conflict(error: Conflict) -> Response:
         return problem(409, str(error))
 
+    @app.errorhandler(DBAPIError)
+    def database_error(error: DBAPIError) -> Response:
+        if getattr(error.orig, "pgcode", None) == errorcodes.QUERY_CANCELED:
+            return problem(503, "The database took longer than 5 s. Narrow the range, or choose one tenant.")
+        _log((type(error), error, error.__traceback__))
+        return problem(500)
+
     @app.errorhandler(HTTPException)
     def http_error(error: HTTPException) -> Any:
         if error.response is not None:
@@ -68,6 +79,12 @@ def install(app: Flask) -> None:
 def _log(exc_info: tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None]) -> None:
     lines = traceback.format_exception(exc_info[1])
     log.error("request_failed", path=request.path[:200], request_id=str(request_id()), traceback="".join(lines))
+
+
+def _typed() -> dict[str, str]:
+    """Return what a person wrote into a form that could not be sent, so that it is not lost."""
+    hidden = ("csrf_token", "tenant", "password", "next", "code")
+    return {name: text[:2000] for name, text in request.form.items() if name not in hidden and text.strip()}
 
 
 def problem(status: int, detail: str | None = None) -> Response:
@@ -88,6 +105,8 @@ def problem(status: int, detail: str | None = None) -> Response:
         title=title,
         detail=detail,
         request_id=request_id(),
+        typed=_typed() if status == 401 else {},
+        back=request.path if status == 401 else "/admin/",
         env=settings().environment_name,
         colours=colours(),
     )

@@ -36,4 +36,4 @@ def test_no_report_is_said_too() -> None:
 
 
 def test_a_hole_is_named() -> None:
-    assert of_packages({"dependencies": [HOLED]})[1][0] == "audit: old 1.0 has PYSEC-1, mended: 1.1"
+    assert of_packages({"dependencies": [HOLED]})[1][0] == "old 1.0: PYSEC-1, mended in 1.1"

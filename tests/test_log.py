@@ -260,6 +260,10 @@ METHODS = ("debug", "info", "warning", "error", "exception")
 EVENT = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)+")
 
 
+def literal(node: ast.expr) -> str | None:
+    return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else None
+
+
 def event_names(path: Path) -> Iterator[tuple[int, str | None]]:
     """Yield each logged event of a file with its line; None where it is no literal.
 
@@ -279,10 +283,10 @@ def event_names(path: Path) -> Iterator[tuple[int, str | None]]:
         if call.func.attr in METHODS and owner == "log":
             event = call.args[0]
             if not (isinstance(event, ast.Name) and event.id == "event" and passed_on):
-                yield call.lineno, event.value if isinstance(event, ast.Constant) else None
+                yield call.lineno, literal(event)
         elif call.func.attr in passed_on and owner == "self" and call.args:
             event = call.args[passed_on[call.func.attr]]
-            yield call.lineno, event.value if isinstance(event, ast.Constant) else None
+            yield call.lineno, literal(event)
 
 
 SOURCES = sorted(path for folder in ("skeldir_huey", "admin", "alembic") for path in (ROOT / folder).rglob("*.py"))

@@ -82,10 +82,14 @@ def events(tenant_id: UUID, model_version: str, channel: str, period: Period) ->
 
 
 def event(connection: Connection, event_id: UUID) -> Row | None:
-    """Return a conversion or adjustment, or None when this scope has none of that id. Its payload is left out."""
+    """Return a conversion or adjustment and the database's clock, or None when this scope has none of that id.
+
+    Its payload is left out.
+    """
     columns = [column for column in Event.__table__.c if column.name not in ("raw_payload", "idempotency_key")]
     valued = Event.kind.in_(("conversion", "adjustment"))
-    return connection.execute(sa.select(*columns).where(Event.id == event_id, valued)).one_or_none()
+    clock = sa.func.clock_timestamp().label("now")
+    return connection.execute(sa.select(*columns, clock).where(Event.id == event_id, valued)).one_or_none()
 
 
 def touches(connection: Connection, sale: Row) -> Sequence[Row]:

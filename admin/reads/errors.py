@@ -9,6 +9,7 @@ from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.engine import Connection, Row
 
 from skeldir_huey.db.tables import Consumer, ErrorDelta, ErrorGroup, ErrorTotal, FailedJob
@@ -136,7 +137,7 @@ def _words(connection: Connection, names: Collection[str]) -> dict[str, Any]:
         for table in (ErrorGroup, ErrorDelta)
     ]
     both = sa.union_all(*parts).subquery()
-    rows = connection.execute(sa.select(both).distinct(both.c.fingerprint).order_by(both.c.fingerprint))
+    rows = connection.execute(sa.select(both).ext(distinct_on(both.c.fingerprint)).order_by(both.c.fingerprint))
     return {row.fingerprint: row for row in rows}
 
 
@@ -144,7 +145,7 @@ def _decisions(connection: Connection, names: Collection[str]) -> dict[str, Any]
     # Tenants may have decided differently: the newest word counts where all are looked at.
     rows = connection.execute(
         sa.select(ErrorGroup)
-        .distinct(ErrorGroup.fingerprint)
+        .ext(distinct_on(ErrorGroup.fingerprint))
         .where(ErrorGroup.fingerprint.in_(names), ErrorGroup.decided_at.is_not(None))
         .order_by(ErrorGroup.fingerprint, ErrorGroup.decided_at.desc(), ErrorGroup.id)
     )
@@ -159,7 +160,7 @@ def canaries(connection: Connection, names: Collection[str]) -> dict[str, Any]:
             FailedJob.status, FailedJob.resolved_at, FailedJob.failed_at,
         )
         .join(FailedJob, FailedJob.id == ErrorGroup.canary_letter_id)
-        .distinct(ErrorGroup.fingerprint)
+        .ext(distinct_on(ErrorGroup.fingerprint))
         .where(ErrorGroup.fingerprint.in_(names), FailedJob.replayed_as == ErrorGroup.canary_task_id)
         .order_by(ErrorGroup.fingerprint, ErrorGroup.canary_at.desc())
     )  # fmt: skip
@@ -168,7 +169,7 @@ def canaries(connection: Connection, names: Collection[str]) -> dict[str, Any]:
 
 def next_letters(connection: Connection, names: Sequence[str]) -> dict[str, Any]:
     """Return the newest letter of each of these errors that waits for somebody."""
-    wanted = sa.select(sa.func.unnest(sa.cast(list(names), sa.ARRAY(sa.Text))).label("fingerprint")).subquery()
+    wanted = sa.select(sa.func.unnest(sa.literal(list(names), sa.ARRAY(sa.Text))).label("fingerprint")).subquery()
     newest = (
         sa.select(FailedJob.id, FailedJob.tenant_id)
         .where(FailedJob.fingerprint == wanted.c.fingerprint, FailedJob.status == "pending")

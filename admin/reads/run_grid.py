@@ -41,10 +41,9 @@ STATES = {
 
 @dataclass(frozen=True)
 class GridRow:
-    """A tenant, the version that its cells are about, and a key of STATES per day."""
+    """A tenant, and a key of STATES per day."""
 
     tenant_id: UUID
-    model_version: str | None
     cells: Sequence[str]
 
 
@@ -59,7 +58,9 @@ class Grid:
 def last_day(connection: Connection, now: datetime) -> datetime:
     """Return the day that the grid ends with: today, or the newest day with a run when that is over a month ago."""
     today = midnight(now)
-    newest = connection.scalar(sa.select(sa.func.max(Run.window_end)))
+    # Of the runs that were made last: no index is by window alone.
+    lately = sa.select(Run.window_end).order_by(Run.created_at.desc(), Run.id.desc()).limit(100).subquery()
+    newest = connection.scalar(sa.select(sa.func.max(lately.c.window_end)))
     if newest is None or newest > today - DAYS * DAY:
         return today
     return midnight(newest - timedelta(microseconds=1))
@@ -74,23 +75,17 @@ def grid(connection: Connection, tenants: Sequence[UUID], until: datetime, model
     """
     days = [until - i * DAY for i in reversed(range(DAYS))]
     start, end = days[0], until + DAY
-    versions: dict[UUID, str] = {
-        row.tenant_id: row.model_version
-        for row in connection.execute(
-            sa.select(Published.tenant_id, Published.model_version).where(Published.tenant_id.in_(tenants))
-        )
-    }
-    if model_version:
-        versions = dict.fromkeys(tenants, model_version)
     runs = defaultdict(list)
-    for run in connection.execute(
-        sa.select(
-            Run.tenant_id, Run.window_start, Run.window_end, Run.model_version, Run.status, Run.created_at,
-            Run.finished_at,
-        ).where(Run.tenant_id.in_(tenants), Run.window_start < end, Run.window_end > start)
-    ):  # fmt: skip
-        if versions.get(run.tenant_id) == run.model_version:
-            runs[run.tenant_id].append(run)
+    wanted = sa.select(
+        Run.tenant_id, Run.window_start, Run.window_end, Run.status, Run.created_at, Run.finished_at
+    ).where(Run.tenant_id.in_(tenants), Run.window_start < end, Run.window_end > start)
+    if model_version:
+        wanted = wanted.where(Run.model_version == model_version)
+    else:
+        is_published = sa.and_(Published.tenant_id == Run.tenant_id, Published.model_version == Run.model_version)
+        wanted = wanted.join(Published, is_published)
+    for run in connection.execute(wanted):
+        runs[run.tenant_id].append(run)
     dirty = defaultdict(list)
     for late in connection.execute(
         sa.select(DirtyRange.tenant_id, DirtyRange.range_start, DirtyRange.range_end)
@@ -102,7 +97,6 @@ def grid(connection: Connection, tenants: Sequence[UUID], until: datetime, model
     rows = [
         GridRow(
             tenant_id,
-            versions.get(tenant_id),
             [_state(day, runs[tenant_id], dirty[tenant_id], (tenant_id, day) in busy) for day in days],
         )
         for tenant_id in tenants

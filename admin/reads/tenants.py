@@ -69,7 +69,6 @@ def states(connection: Connection, tenants: Sequence[UUID], until: datetime, see
         until: the database's clock.
         sees_all: whether this scope sees every tenant's work, so that shares can be told.
     """
-    letters = _letters(connection, tenants)
     worked = {
         row.tenant_id: row
         for row in connection.execute(
@@ -92,32 +91,32 @@ def states(connection: Connection, tenants: Sequence[UUID], until: datetime, see
             .group_by(Job.tenant_id)
         )
     }
-    ends = {row.id: row for row in connection.execute(_ends(tenants))}
-    reconciled = {row.tenant_id: row for row in connection.execute(_last_reconciliations(tenants))}
+    facts = {row.id: row for row in connection.execute(_facts(tenants))}
     return [
         TenantState(
             tenant_id=one,
-            open_letters=letters.get(one, 0),
+            open_letters=facts[one].open_letters if one in facts else 0,
             done=worked[one].done if one in worked else 0,
             dead=worked[one].dead if one in worked else 0,
             waiting=waiting[one].n if one in waiting else 0,
             waiting_since=waiting[one].since if one in waiting else None,
             work_ms=worked[one].run_ms if one in worked else 0,
             work_share=(worked[one].run_ms if one in worked else 0) / whole_ms if sees_all and whole_ms else None,
-            last_event_at=ends[one].last_event_at if one in ends else None,
-            reconciled=reconciled.get(one),
-            late_since=ends[one].late_since if one in ends else None,
+            last_event_at=facts[one].last_event_at if one in facts else None,
+            reconciled=facts[one] if one in facts and facts[one].created_at is not None else None,
+            late_since=facts[one].late_since if one in facts else None,
         )
         for one in tenants
     ]
 
 
 def one(connection: Connection, tenant_id: UUID) -> Row | None:
-    """Return a tenant's own facts and its published version, or None when this scope has none of that id."""
+    """Return a tenant's own facts, its published version and the database's clock; None when it is not in this scope."""
     published = (
         sa.select(Published.model_version).where(Published.tenant_id == Tenant.id).scalar_subquery().label("published")
     )
-    return connection.execute(sa.select(Tenant, published).where(Tenant.id == tenant_id)).one_or_none()
+    clock = sa.func.clock_timestamp().label("now")
+    return connection.execute(sa.select(Tenant, published, clock).where(Tenant.id == tenant_id)).one_or_none()
 
 
 def lanes(connection: Connection, tenant_id: UUID) -> Sequence[Row]:
@@ -188,18 +187,16 @@ def discrepancy_bp(row: Row) -> int | None:
     return int(exact.quantize(Decimal(1), ROUND_HALF_UP))
 
 
-def _letters(connection: Connection, tenants: Sequence[UUID]) -> dict[UUID, int]:
+def _facts(tenants: Sequence[UUID]) -> Any:
+    # One look into an index per tenant and fact, whatever the tables hold.
     capped = (
         sa.select(sa.literal(1).label("x"))
         .where(FailedJob.tenant_id == Tenant.id, FailedJob.status == "pending")
         .limit(LETTER_CAP + 1)
-        .lateral()
+        .correlate(Tenant)
+        .subquery()
     )
-    found = sa.select(Tenant.id, sa.func.count(capped.c.x).label("n")).join(capped, sa.true())
-    return {row.id: row.n for row in connection.execute(found.where(Tenant.id.in_(tenants)).group_by(Tenant.id))}
-
-
-def _ends(tenants: Sequence[UUID]) -> Any:
+    letters = sa.select(sa.func.count()).select_from(capped).scalar_subquery()
     newest = (
         sa.select(Event.occurred_at)
         .where(Event.tenant_id == Tenant.id, Event.kind.in_(("conversion", "adjustment")))
@@ -208,18 +205,22 @@ def _ends(tenants: Sequence[UUID]) -> Any:
         .scalar_subquery()
     )
     late = sa.select(sa.func.min(DirtyRange.created_at)).where(DirtyRange.tenant_id == Tenant.id).scalar_subquery()
-    return sa.select(Tenant.id, newest.label("last_event_at"), late.label("late_since")).where(Tenant.id.in_(tenants))
-
-
-def _last_reconciliations(tenants: Sequence[UUID]) -> Any:
+    counts = (
+        Reconciliation.created_at,
+        Reconciliation.ghost_count,
+        Reconciliation.unallocated_count,
+        Reconciliation.under_allocated_count,
+        Reconciliation.over_allocated_count,
+    )
     last = (
-        sa.select(Reconciliation)
+        sa.select(*counts)
         .where(Reconciliation.tenant_id == Tenant.id)
         .order_by(Reconciliation.created_at.desc(), Reconciliation.id.desc())
         .limit(1)
         .lateral()
     )
-    return sa.select(last).select_from(Tenant).join(last, sa.true()).where(Tenant.id.in_(tenants))
+    named = (letters.label("open_letters"), newest.label("last_event_at"), late.label("late_since"))
+    return sa.select(Tenant.id, *named, last).join(last, sa.true(), isouter=True).where(Tenant.id.in_(tenants))
 
 
 def is_matched(row: Row) -> bool:

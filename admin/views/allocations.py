@@ -110,7 +110,6 @@ class AllocationsView(ConsoleView):
     def detail(self, event_id: str) -> str:
         with scope.reading() as connection:
             panels = Panels(connection)
-            now = database_now(connection)
             sale = reads.event(connection, params.path_uuid(event_id))
             if sale is None:
                 raise NotFound("no such event")
@@ -125,7 +124,7 @@ class AllocationsView(ConsoleView):
         chosen = next((one for one in versions if one.model_version == model), None)
         return self.render(
             "console/sale.html",
-            now=now,
+            now=sale.now,
             sale=sale,
             credits=credits,
             touches=touches,

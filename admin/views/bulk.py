@@ -16,7 +16,7 @@ from admin.panels import Panels
 from admin.reads import bulk as reads
 from admin.reads.overview import now as database_now
 from admin.views.base import ConsoleView
-from skeldir_huey.errors import Conflict, InputError, NotFound
+from skeldir_huey.errors import InputError, NotFound
 from skeldir_huey.queue.bulk_letters import NEEDS
 from skeldir_huey.queue.letter_filter import LetterFilter
 

@@ -55,18 +55,17 @@ class TenantsView(ConsoleView):
         row_id = _here(tenant_id)
         with scope.reading() as connection:
             panels = Panels(connection)
-            now = database_now(connection)
             tenant = reads.one(connection, row_id)
             if tenant is None:
                 raise NotFound("no such tenant")
-            states = panels.read(reads.states, [row_id], now, scope.current().tenant_id is None)
+            states = panels.read(reads.states, [row_id], tenant.now, scope.current().tenant_id is None)
             lanes = panels.read(reads.lanes, row_id)
             runs = panels.read(reads.reconciliations, row_id)
             money = panels.read(reads.reconciled_money, row_id, runs[0].id) if runs else ()
             orders = panels.read(reads.worst_orders, row_id, runs[0].id) if runs else ()
         return self.render(
             "console/tenant.html",
-            now=now,
+            now=tenant.now,
             tenant=tenant,
             state=states[0] if states else None,
             cap=reads.LETTER_CAP,

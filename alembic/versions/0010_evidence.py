@@ -28,13 +28,22 @@ grant select (tenant_id, status) on attribution_recompute_jobs to app_rw;
 grant select (tenant_id, status) on backfills to app_rw;
 """
 
+# With the columns that a journey needs: its touches lie scattered over the table.
+JOURNEY = """
+drop index attribution_events_journey;
+create index attribution_events_journey on attribution_events (tenant_id, journey_key, occurred_at, ingest_seq)
+  {include} where kind in ('touch', 'conversion');
+"""
+
 
 def upgrade() -> None:
     op.execute(STALE)
     op.execute(UNDER_WAY)
+    op.execute(JOURNEY.format(include="include (kind, channel)"))
 
 
 def downgrade() -> None:
+    op.execute(JOURNEY.format(include=""))
     op.execute(
         """
         revoke select (tenant_id, status) on attribution_recompute_jobs from app_rw;

@@ -64,6 +64,7 @@ def recompute_together(connection: Connection, tenant_id: UUID, run_ids: Sequenc
         rows(connection, sql("attribution", "forget_dirty"), window | {"model_version": run.model_version})
     before = totals_of(connection, found, window)
     text, values = statement(specs)
+    rows(connection, sql("attribution", "tune"))
     values |= window | {
         "model_versions": [run.model_version for run in found],
         "model_types": [spec.model_type for spec in specs],

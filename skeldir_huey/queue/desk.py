@@ -26,6 +26,7 @@ MAX_BATCH = 50
 SHORT_S = 0.005  # a batch that took less than this per job may grow; a success waits at most this long
 HOLD_S = 0.7  # claims not begun within this time go back: with LOOK_S, nobody waits for them longer than a second
 LOOK_S = 0.25
+STOP_WAIT_S = 2.0
 LOW = MAX_BATCH // 2  # so few short jobs are left: claim the next batch while they run
 BACKLOG = 4 * MAX_BATCH  # so many unsettled successes make the workers wait
 
@@ -68,6 +69,7 @@ class Desk:
         self._batch = 1
         self._batch_began = 0.0
         self._batch_size = 0
+        self._batch_came = 0.0
         self._turn = list(storage.lanes)
         self._low = threading.Event()  # short jobs run out, and there are more of them
         self._full = threading.Event()  # a whole batch of successes waits
@@ -146,7 +148,7 @@ class Desk:
                 self._ready.extend(claims)
                 self._pending_tokens.discard(token)
         self._turn.append(self._turn.pop(0))
-        self._batch_began, self._batch_size = now, len(claims)
+        self._batch_began, self._batch_size, self._batch_came = now, len(claims), time.monotonic()
 
     # -- settling -----------------------------------------------------------------------------------------------------
 
@@ -231,7 +233,7 @@ class Desk:
     def release_waiting(self, older_than_s: float = HOLD_S) -> None:
         """Give back claims that no worker began in time."""
         with self._lock:
-            if not self._ready or time.monotonic() - self._batch_began < older_than_s:
+            if not self._ready or time.monotonic() - self._batch_came < older_than_s:
                 return
             claims = list(self._ready)
             self._ready.clear()
@@ -242,6 +244,8 @@ class Desk:
         """Give back every claim, begun or not: the process is about to stop. Returns those that were running."""
         self.stopping = True
         self.wake()
+        if self._claiming.acquire(timeout=STOP_WAIT_S):  # a claim under way would come after we have given back all
+            self._claiming.release()
         self.flush()
         with self._lock:
             running = [claim for key, claim in self._held.items() if key in self._running]

@@ -89,8 +89,9 @@ def test_counts_follow_every_change_of_letters(world: World, three: list[str]) -
     ):
         database.query(change)
         seen = {name: count for name, count, _ in database.query(TRUTH)}
+        pending_of = {name: count for name, _, count in database.query(TRUTH)}
         for name, count, pending in database.query(COUNTS):
-            assert (count, pending) == (max(seen[name], count), dict((n, p) for n, _, p in database.query(TRUTH))[name])
+            assert (count, pending) == (max(seen[name], count), pending_of[name])
         database.query(str(statement("fold_errors")))
         assert database.value("select count(*) from huey.error_delta") == 0
     # Another error than the last time: the letter moves to its group.
@@ -113,8 +114,8 @@ def test_folding_twice_at_once_counts_once(world: World, three: list[str]) -> No
 def test_settlements_do_not_wait_for_each_other(world: World) -> None:
     """Two transactions write letters of the same two errors in opposite order, and both come to their end."""
     make = (
-        "set local lock_timeout = '2s'; insert into worker_failed_jobs (tenant_id, task_id, task_name, queue, error_type,"
-        " fingerprint, message) values (%s, gen_random_uuid()::text, 'x', 'ingest', 'permanent', %s, '{}')"
+        "set local lock_timeout = '2s'; insert into worker_failed_jobs (tenant_id, task_id, task_name, queue,"
+        " error_type, fingerprint, message) values (%s, gen_random_uuid()::text, 'x', 'ingest', 'permanent', %s, '{}')"
     )
     tenant = str(world.a.tenant_id)
     with world.database.connect() as first, world.database.connect() as second:
@@ -136,7 +137,9 @@ def decide(client: FlaskClient, name: str, tenant: UUID | None = None, **fields:
 
 
 def state(client: FlaskClient, name: str, query: str = "?state=any") -> str:
-    found = re.search(r'class="status status-(\w+)"', cards(client.get(f"/admin/dead/{query}").get_data(as_text=True))[name])
+    found = re.search(
+        r'class="status status-(\w+)"', cards(client.get(f"/admin/dead/{query}").get_data(as_text=True))[name]
+    )
     assert found
     return found[1]
 
@@ -184,7 +187,9 @@ def test_a_canary_shows_its_result_and_then_offers_the_others(
     assert world.count("huey.job", "letter_id is not null") == 1
     card = cards(client.get("/admin/dead/").get_data(as_text=True))[name]
     assert "not done yet" in card and "<b>3</b></a></dd>" in card
-    world.database.query("update worker_failed_jobs set status = 'resolved', resolved_at = now() where id = %s", (letter,))
+    world.database.query(
+        "update worker_failed_jobs set status = 'resolved', resolved_at = now() where id = %s", (letter,)
+    )
     card = cards(client.get("/admin/dead/").get_data(as_text=True))[name]
     assert "status-succeeded" in card and "Replay the other 3" in card and "Replay one" not in card
     assert world.database.query("select detail->>'canary_of' from console_audit where action = 'replay'") == [(name,)]

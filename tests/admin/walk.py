@@ -138,7 +138,8 @@ class Page(HTMLParser):
         for name, value in given.items():
             script = re.match(r"[\s\x00-\x1f]*(javascript|vbscript|data):", value, re.IGNORECASE)
             picture = value.startswith(("data:image/svg+xml;base64,", "data:,"))
-            if name.startswith("on") or name in ("style", "srcdoc") or (script and not picture):
+            address = name in ("href", "src", "action", "formaction", "xlink:href", "data", "poster", "srcset", "ping")
+            if name.startswith("on") or name in ("style", "srcdoc") or (address and script and not picture):
                 self.dangers.append(f"{tag} {name}={value[:60]}")
 
 

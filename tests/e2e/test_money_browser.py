@@ -67,7 +67,8 @@ def test_from_a_figure_to_one_sale_by_keyboard(context: BrowserContext, address:
 def test_a_range_is_recomputed_without_script(started: Browser, address: str, world: World) -> None:
     context = started.new_context(java_script_enabled=False)
     page = context.new_page()
-    enter(page, address, world.operator_a, f"/admin/recompute/?tenant={world.a.tenant_id}&until=2025-06-12")
+    enter(page, address, world.operator_a)
+    page.goto(f"{address}/admin/recompute/?tenant={world.a.tenant_id}&until=2025-06-12")
     page.get_by_role("region", name="State per tenant and day").get_by_role("link", name="ok").click()
     page.get_by_role("link", name="Recompute 2025-06-01").click()
     page.get_by_label("Last day").fill("2025-06-02")
@@ -84,7 +85,8 @@ def test_a_double_click_makes_one_job(started: Browser, address: str, world: Wor
     context = started.new_context()
     page = context.new_page()
     path = f"/admin/recompute/ask?tenant={world.a.tenant_id}&start=2025-06-05&end=2025-06-05"
-    enter(page, address, world.operator_a, path)
+    enter(page, address, world.operator_a)
+    page.goto(address + path)
     page.locator("main").get_by_label("Reason").fill("pressed twice")
     page.get_by_role("button", name="Recompute 1 window").dblclick(no_wait_after=True)
     expect(page.get_by_role("heading", level=1)).to_contain_text("pending")

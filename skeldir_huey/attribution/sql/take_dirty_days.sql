@@ -5,7 +5,8 @@ with taken as (
 select lower(days) as first_day, upper(days) as end_day
   from (select unnest(range_agg(daterange(first_day - %(reach_days)s::integer, last_day + %(reach_days)s::integer + 1))
                  * datemultirange(daterange(
-                     (select (events_removed_before at time zone 'UTC')::date + %(reach_days)s::integer
+                     (select ((events_removed_before + interval '1 day' - interval '1 microsecond')
+                              at time zone 'UTC')::date + %(reach_days)s::integer - 1
                         from retention where tenant_id = %(tenant_id)s), null))) as days
           from taken) ranges
  order by 1

@@ -102,6 +102,7 @@ class Event(Base):
             "journey_key",
             "occurred_at",
             "ingest_seq",
+            postgresql_include=["kind", "channel"],
             postgresql_where=text("kind in ('touch', 'conversion')"),
         ),
         Index(

@@ -1,0 +1,258 @@
+"""Every page of the menu in both widths and both themes: usable without eyes, without a mouse, and without the network.
+
+Checks 1 to 7 and 9 to 15 of the console's list.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from importlib.resources import files
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, expect
+
+from tests.admin.world import World, add_attempt, add_job, make_world
+from tests.cluster import Database
+from tests.e2e.showcase import browser, console, enter
+from tests.factories import make_letter
+from tests.waiting import until
+
+pytestmark = [pytest.mark.chromium, pytest.mark.timeout(420)]
+
+MAX_REQUESTS, MAX_BYTES = 6, 100_000
+AXE = (files("axe_playwright_python") / "axe.min.js").read_text(encoding="utf-8")
+RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
+FIRST = "document.querySelector('a, button, input, select, summary, [tabindex=\"0\"]').className"
+SIZES = (
+    "performance.getEntriesByType('resource').concat(performance.getEntriesByType('navigation'))"
+    ".reduce((sum, entry) => sum + entry.decodedBodySize, 0)"
+)
+
+
+@pytest.fixture(scope="module")
+def started(chromium: str) -> Iterator[Browser]:
+    with browser(chromium) as made:
+        yield made
+
+
+@pytest.fixture
+def world(database: Database) -> World:
+    made = make_world(database)
+    for outcome in ("done", "errored", "dead"):
+        add_attempt(database, made.b.tenant_id, outcome, ago="3 hours", error=None if outcome == "done" else "no route")
+    add_job(database, made.a.tenant_id, "running", lane="ingest")
+    return made
+
+
+@pytest.fixture
+def address(world: World) -> Iterator[str]:
+    with console() as served:
+        yield served
+
+
+@pytest.fixture
+def context(started: Browser, address: str) -> Iterator[BrowserContext]:
+    made = started.new_context(viewport={"width": 1280, "height": 860})
+    yield made
+    made.close()
+
+
+def details(world: World) -> list[str]:
+    """Return pages that the menu does not name."""
+    job = world.database.value("select task_id from huey.job where state = 'running' limit 1")
+    dead = world.database.value("select task_id from worker_failed_jobs where id = %s", (str(world.a.letter),))
+    return [
+        f"/admin/jobs/{job}/",
+        f"/admin/jobs/{dead}/",
+        f"/admin/jobs/{job}/cancel",
+        "/admin/jobs/?state=waiting&q=status:nonsense",
+        "/admin/search/?q=error:route",
+        "/admin/cron/skeldir.reports.refresh_all/run",
+        "/admin/queues/attribution/",
+        f"/admin/?tenant={world.a.tenant_id}&by=task",
+        "/admin/account/",
+    ]
+
+
+def violations(page: Page) -> list[str]:
+    """Return what axe finds, one line per rule with the first places."""
+    page.evaluate(AXE)
+    found: dict[str, Any] = page.evaluate("rules => axe.run(document, rules)", RULES)
+    return [f"{one['id']}: {[node['html'][:120] for node in one['nodes'][:3]]}" for one in found["violations"]]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 390])
+def test_every_page_for_everybody(started: Browser, address: str, world: World, width: int, scheme: str) -> None:
+    context = started.new_context(
+        viewport={"width": width, "height": 844}, color_scheme="dark" if scheme == "dark" else "light"
+    )
+    page = context.new_page()
+    said: list[str] = []
+    page.on("console", lambda message: said.append(message.text) if message.type in ("error", "warning") else None)
+    page.on("pageerror", lambda error: said.append(str(error)))
+    requests: list[str] = []
+    page.on("request", lambda request: requests.append(request.url))
+    enter(page, address, world.admin)
+    menu = page.evaluate("[...document.querySelectorAll('.side a')].map(one => new URL(one.href).pathname)")
+    assert len(menu) >= 8 and "/admin/jobs/" in menu and "/admin/cron/" in menu and "/admin/health/" in menu
+    wrong: list[str] = []
+    for path in [*dict.fromkeys(menu), *details(world)]:
+        requests.clear()
+        said.clear()
+        response = page.goto(address + path, wait_until="networkidle")
+        assert response is not None
+        mine = [url for url in requests if url.startswith(address)]
+        checks = {
+            "status": response.status == 200,
+            "console is silent": said == [],
+            "no other host": all(url.startswith((address, "data:")) for url in requests),
+            "requests": len(mine) <= MAX_REQUESTS,
+            "bytes": page.evaluate(SIZES) <= MAX_BYTES,
+            "width": page.evaluate("document.documentElement.scrollWidth <= innerWidth"),
+            "one h1": page.locator("h1").count() == 1,
+            "one main": page.locator("main").count() == 1,
+            "lang": page.evaluate("document.documentElement.lang") == "en",
+            "skip link first": page.evaluate(FIRST) == "skip",
+            "times": page.locator("time:not([datetime])").count() == 0,
+            "statuses": page.evaluate("[...document.querySelectorAll('.status')].every(one => one.textContent.trim())"),
+        }
+        wrong += [f"{path}: {name} {said if 'console' in name else ''}" for name, good in checks.items() if not good]
+        wrong += [f"{path}: {one}" for one in violations(page)]
+    context.close()
+    assert wrong == [], "\n".join(wrong)
+
+
+def test_axe_finds_what_is_planted(context: BrowserContext, address: str, world: World) -> None:
+    page = context.new_page()
+    enter(page, address, world.admin, "/admin/jobs/")
+    page.evaluate(
+        "document.querySelector('main').insertAdjacentHTML('beforeend', '<img src=\"/static/none.png\"><p style>x')"
+    )
+    page.evaluate("document.querySelector('h1').style.color = '#f4f4f4'")
+    found = " ".join(violations(page))
+    assert "image-alt" in found and "color-contrast" in found
+
+
+def test_the_skip_link_leads_to_the_content(context: BrowserContext, address: str, world: World) -> None:
+    page = context.new_page()
+    enter(page, address, world.admin, "/admin/cron/")
+    page.keyboard.press("Tab")
+    expect(page.locator(".skip")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.locator("main")).to_be_focused()
+
+
+def test_live_lists_take_in_what_is_new_and_keep_ticks_typing_and_open_details(
+    context: BrowserContext, address: str, world: World
+) -> None:
+    page = context.new_page()
+    page.clock.install()
+    enter(page, address, world.admin, "/admin/jobs/?state=waiting")
+    before = page.locator("#jobs tbody tr").count()
+    page.locator("#find").fill("task:pi")
+    page.locator("#search").focus()
+    page.keyboard.type("half a wo")
+    add_job(world.database, world.b.tenant_id, "waiting", lane="llm")
+    page.clock.fast_forward(6000)
+    expect(page.locator("#jobs tbody tr")).to_have_count(before + 1)
+    expect(page.locator("#find")).to_have_value("task:pi")
+    expect(page.locator("#search")).to_have_value("half a wo")
+    expect(page.locator("#search")).to_be_focused()
+
+    page.goto(f"{address}/admin/cron/")
+    tick = page.locator("#cron input[type=checkbox]").first
+    tick.check()
+    page.locator("#steer-reason").fill("a reason that takes long")
+    world.database.query("insert into huey.cron_pause (task_name, paused_by, pause_reason) select task_name, 'x', 'y'"
+                         " from unnest(array['skeldir.reports.refresh_all']) task_name")  # fmt: skip
+    page.clock.fast_forward(6000)
+    page.clock.fast_forward(6000)
+    expect(tick).to_be_checked()
+    expect(page.locator("#steer-reason")).to_have_value("a reason that takes long")
+
+
+def test_a_chart_keeps_focus_and_values_through_two_refreshes(
+    context: BrowserContext, address: str, world: World
+) -> None:
+    page = context.new_page()
+    page.clock.install()
+    enter(page, address, world.admin, "/admin/?range=6h")
+    plot, tip = page.locator("#throughput .plot"), page.locator("#throughput .tip")
+    plot.focus()
+    page.keyboard.press("Home")
+    for _ in range(4):
+        page.keyboard.press("ArrowRight")
+    read = tip.inner_text()
+    figure = page.locator(".tile", has_text="Dead letters open").locator("b")
+    for _ in range(2):
+        make_letter(world.database, world.b.tenant_id)
+        page.clock.fast_forward(6000)
+        expect(figure).to_have_text(str(world.count("worker_failed_jobs", "status = 'pending'")))
+    expect(plot).to_be_focused()
+    assert tip.inner_text() == read and "UTC" in read
+
+
+def test_arrow_keys_read_what_sql_says(context: BrowserContext, address: str, world: World) -> None:
+    page = context.new_page()
+    enter(page, address, world.admin, "/admin/?range=6h&by=queue")
+    plot, tip = page.locator("#throughput .plot"), page.locator("#throughput .tip")
+    plot.focus()
+    page.keyboard.press("End")
+    found = 0
+    for _ in range(73):
+        lines = dict(line.rsplit("  ", 1) for line in tip.inner_text().splitlines()[1:])
+        found += int(lines.get("attribution", 0))
+        page.keyboard.press("ArrowLeft")
+    assert found == world.count(
+        "huey.job_attempt", "outcome = 'done' and lane = 'attribution' and ended_at > now() - interval '6 hours'"
+    )
+
+
+def test_a_hidden_tab_asks_for_nothing(context: BrowserContext, address: str, world: World) -> None:
+    page = context.new_page()
+    page.clock.install()
+    enter(page, address, world.admin, "/admin/jobs/")
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    hide = "hidden => { Object.defineProperty(document, 'hidden', {value: hidden, configurable: true});"
+    page.evaluate(f"{hide} document.dispatchEvent(new Event('visibilitychange')) }}", True)
+    page.clock.fast_forward(60_000)
+    assert asked == []
+    page.evaluate(f"{hide} document.dispatchEvent(new Event('visibilitychange')) }}", False)
+    until(lambda: asked, 10, "a page that is seen again asks at once")
+
+
+def test_keys_do_not_fire_while_something_is_typed(context: BrowserContext, address: str, world: World) -> None:
+    page = context.new_page()
+    enter(page, address, world.admin, "/admin/jobs/")
+    page.keyboard.press("/")
+    expect(page.locator("#search")).to_be_focused()
+    page.keyboard.type("queue:ingest t?r")
+    expect(page.locator("#live-text")).to_have_text("Live")
+    expect(page.locator("#keys")).to_be_hidden()
+    page.locator("#search").fill("queue:ingest")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Search")
+    page.keyboard.press("Escape")
+    page.locator("main").focus()
+    page.keyboard.press("g")
+    page.keyboard.press("j")
+    expect(page.get_by_role("heading", level=1)).to_have_text("In flight")
+
+
+def test_search_and_cron_work_without_script(started: Browser, address: str, world: World) -> None:
+    context = started.new_context(java_script_enabled=False)
+    page = context.new_page()
+    enter(page, address, world.admin, "/admin/jobs/")
+    page.get_by_label("State").select_option("waiting")
+    page.locator("main").get_by_role("button", name="Apply").click()
+    expect(page.locator("#jobs tbody tr")).to_have_count(world.count("huey.job", "state = 'waiting'"))
+    page.goto(f"{address}/admin/cron/")
+    page.get_by_label("Tick skeldir.reports.refresh_all").check()
+    page.get_by_label("Reason for what is ticked").fill("no script here")
+    page.get_by_role("button", name="Pause").click()
+    expect(page.locator(".flash")).to_have_text("Paused 1 of 1.")
+    assert world.count("huey.cron_pause") == 1 == world.count("console_audit", "action = 'cron_pause'")
+    context.close()

@@ -1,0 +1,76 @@
+"""The desk: batches of short jobs are claimed ahead, and nobody else waits for them longer than a second."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from skeldir_huey.queue.desk import LOW, MAX_BATCH, Desk
+from skeldir_huey.queue.executor import SkeldirHuey
+from skeldir_huey.tasks.housekeeping import ping
+from tests.cluster import Database
+from tests.waiting import until
+
+JOBS = 3 * MAX_BATCH
+
+
+@pytest.fixture
+def desk(huey: SkeldirHuey) -> Iterator[Desk]:
+    """A desk whose last jobs were short, so that it claims whole batches."""
+    huey.enqueue_many(ping.s() for _ in range(JOBS))
+    made = Desk(huey.storage, lambda settled: None)
+    made._batch = MAX_BATCH
+    yield made
+    made.release_all()
+
+
+def running(database: Database) -> int:
+    return int(database.value("select count(*) from huey.job where state = 'running'"))
+
+
+def start(loop: object) -> threading.Thread:
+    thread = threading.Thread(target=loop, daemon=True)
+    thread.start()
+    return thread
+
+
+def test_the_next_batch_is_claimed_before_the_last_one_ends(desk: Desk, database: Database) -> None:
+    start(desk.claim_loop)
+    for _ in range(MAX_BATCH - LOW - 1):
+        assert desk.take(0) is not None
+    assert running(database) == MAX_BATCH
+    assert desk.take(0) is not None  # now LOW are left
+    until(lambda: running(database) == 2 * MAX_BATCH, 10)
+    taken = [desk.take(0) for _ in range(MAX_BATCH)]
+    assert None not in taken
+    assert len({claim.id for claim in taken if claim}) == MAX_BATCH
+
+
+def test_claims_that_nobody_begins_go_back(desk: Desk, database: Database) -> None:
+    first = desk.take(0)
+    assert first is not None
+    assert running(database) == MAX_BATCH
+    start(desk.claim_loop)
+    until(lambda: running(database) == 1, 10)
+    assert desk.is_mine(first.id, first.token)
+
+
+def test_a_claim_under_way_at_the_stop_is_given_back_too(desk: Desk, database: Database) -> None:
+    """Without waiting for it, 50 rows stayed with a consumer that was gone."""
+    assert desk.take(0) is not None
+    in_the_way = database.connect("postgres")
+    with in_the_way.cursor() as cursor:
+        cursor.execute("lock table huey.job in access exclusive mode")
+        desk._ready.clear()
+        claimer = start(lambda: desk.take(0))
+        blocked = "select count(*) from pg_stat_activity where wait_event_type = 'Lock' and query like '%%claim%%'"
+        until(lambda: database.value(blocked) == 1, 10)
+        stopper = start(desk.release_all)
+        until(lambda: desk.stopping, 10)
+    in_the_way.rollback()
+    in_the_way.close()
+    for thread in (claimer, stopper):
+        thread.join(10)
+    until(lambda: running(database) == 0, 10)
