@@ -14,6 +14,7 @@ from skeldir_huey.tasks import (  # noqa: F401
     ledger,
     maintenance,
     orphans,
+    refused,
     reports,
     training,
     versions,

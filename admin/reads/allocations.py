@@ -32,7 +32,14 @@ def versions_of(connection: Connection, tenant_id: UUID) -> Sequence[Row]:
 def _versions(connection: Connection, where: Sequence[Any]) -> Sequence[Row]:
     is_published = Published.model_version.is_not(None).label("is_published")
     return connection.execute(
-        sa.select(ModelVersion.model_version, ModelVersion.params, ModelVersion.model_type, is_published)
+        sa.select(
+            ModelVersion.model_version,
+            ModelVersion.name,
+            ModelVersion.version,
+            ModelVersion.params,
+            ModelVersion.model_type,
+            is_published,
+        )
         .join(
             Published,
             sa.and_(
@@ -89,13 +96,26 @@ def event(connection: Connection, event_id: UUID) -> Row | None:
     columns = [column for column in Event.__table__.c if column.name not in ("raw_payload", "idempotency_key")]
     valued = Event.kind.in_(("conversion", "adjustment"))
     clock = sa.func.clock_timestamp().label("now")
-    return connection.execute(sa.select(*columns, clock).where(Event.id == event_id, valued)).one_or_none()
+    return connection.execute(
+        sa.select(*columns, clock, Channel.display_name.label("channel_name"))
+        .join(Channel, Channel.code == Event.channel)
+        .where(Event.id == event_id, valued)
+    ).one_or_none()
 
 
 def touches(connection: Connection, sale: Row) -> Sequence[Row]:
     """Return the touches of a sale's journey in the 90 days up to it, in their order; at most the latest 200."""
     newest = connection.execute(
-        sa.select(Event.id, Event.ingest_seq, Event.occurred_at, Event.event_type, Event.channel, Event.campaign_id)
+        sa.select(
+            Event.id,
+            Event.ingest_seq,
+            Event.occurred_at,
+            Event.event_type,
+            Event.channel,
+            Event.campaign_id,
+            Channel.display_name.label("channel_name"),
+        )
+        .join(Channel, Channel.code == Event.channel)
         .where(
             Event.tenant_id == sale.tenant_id,
             Event.journey_key == sale.journey_key,
@@ -112,7 +132,8 @@ def touches(connection: Connection, sale: Row) -> Sequence[Row]:
 def credits_of(connection: Connection, event_id: UUID) -> Sequence[Row]:
     """Return an event's allocations under every version, by version, then the largest first."""
     return connection.execute(
-        sa.select(Allocation)
+        sa.select(Allocation, Channel.display_name.label("channel_name"))
+        .join(Channel, Channel.code == Allocation.channel_code, isouter=True)
         .where(Allocation.event_id == event_id)
         .order_by(
             Allocation.model_version, Allocation.allocated_revenue_cents.desc(), Allocation.allocation_ratio.desc(),

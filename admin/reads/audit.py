@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 

@@ -111,7 +111,7 @@ def states(connection: Connection, tenants: Sequence[UUID], until: datetime, see
 
 
 def one(connection: Connection, tenant_id: UUID) -> Row | None:
-    """Return a tenant's own facts, its published version and the database's clock; None when it is not in this scope."""
+    """Return a tenant's own facts, its published version and the database's clock; None outside of this scope."""
     published = (
         sa.select(Published.model_version).where(Published.tenant_id == Tenant.id).scalar_subquery().label("published")
     )

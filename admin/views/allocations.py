@@ -22,6 +22,7 @@ from admin.reads.run_grid import midnight
 from admin.reads.timeline import draw
 from admin.views.base import ConsoleView
 from skeldir_huey.attribution.explain import explain
+from skeldir_huey.attribution.types import ModelSpec
 from skeldir_huey.db.tables import Allocation
 from skeldir_huey.errors import InputError, NotFound
 
@@ -117,11 +118,13 @@ class AllocationsView(ConsoleView):
             model = _version(versions, params.text("model"))
             credits = panels.read(reads.credits_of, sale.id)
             touches = panels.read(reads.touches, sale)
+            chosen = next((one for one in versions if one.model_version == model), None)
             explained = None
-            if model and sale.kind == "conversion":
-                explained = panels.read(explain, sale.tenant_id, sale.id, model)
-            names = reads.channel_names(connection)
-        chosen = next((one for one in versions if one.model_version == model), None)
+            if chosen is not None and sale.kind == "conversion":
+                spec = ModelSpec(chosen.name, chosen.version, chosen.model_type, chosen.params)
+                explained = panels.read(explain, sale.tenant_id, sale.id, model, spec)
+        names = {sale.channel: sale.channel_name} | {one.channel: one.channel_name for one in touches or ()}
+        names |= {one.channel_code: one.channel_name or one.channel_code for one in credits or ()}
         return self.render(
             "console/sale.html",
             now=sale.now,

@@ -86,14 +86,19 @@ class Explanation:
     agrees: bool
 
 
-def explain(connection: Connection, tenant_id: UUID, event_id: UUID, model_version: str) -> Explanation:
+def explain(
+    connection: Connection, tenant_id: UUID, event_id: UUID, model_version: str, spec: ModelSpec | None = None
+) -> Explanation:
     """Return why a conversion's money went where it went.
+
+    Args:
+        spec: that version, when the caller has read it already.
 
     Raises:
         InputError: the version is unknown, or the event is no conversion.
         NotFound: the tenant has no such event.
     """
-    spec = read_version(connection, tenant_id, model_version)
+    spec = spec or read_version(connection, tenant_id, model_version)
     values = {"tenant_id": tenant_id, "event_id": event_id, "model_version": model_version}
     found = rows(connection, sql("attribution", "explain_event"), values)
     if not found:

@@ -115,7 +115,8 @@ def _settle(
             _check(each, sale)
         except InputError as error:
             payload = {name: value for name, value in asdict(each).items() if name != "idempotency_key"}
-            refused.append(Refused(each.line, error.field, error.reason, payload, each.idempotency_key, each.source))
+            key, again = each.idempotency_key, {"kind": "adjustment"}
+            refused.append(Refused(each.line, error.field, error.reason, payload, key, each.source, again))
             continue
         sale.adjusted_cents -= each.revenue_cents
         added.append(asdict(each) | {"parent_event_id": sale.id})

@@ -120,12 +120,13 @@ def _write(
     events: list[Event] = []
     adjustments: list[Adjustment] = []
     refused: list[Refused] = []
+    reading = normaliser.options.as_json()
     for row in batch:
         digest = hashlib.sha256(row.text.encode()).digest()
         digest = hashlib.sha256(digest + occurrences.number(digest).to_bytes(8, "big")).digest()
         if row.values is None:
             message = row.problem or "cannot be read"
-            refused.append(Refused(row.line, None, message, {"text": row.text}, digest, source))
+            refused.append(Refused(row.line, None, message, {"text": row.text}, digest, source, reading))
             report.first_refused = report.first_refused or f"line {row.line}: {message}"
             continue
         try:
@@ -134,7 +135,7 @@ def _write(
             else:
                 events += normaliser.events(row.values, digest)
         except InputError as error:
-            refused.append(Refused(row.line, error.field, error.reason, dict(row.values), digest, source))
+            refused.append(Refused(row.line, error.field, error.reason, dict(row.values), digest, source, reading))
             report.first_refused = report.first_refused or f"line {row.line}: {error}"
     with transaction(tenant.id, role="app_import") as connection:
         if adjustments:

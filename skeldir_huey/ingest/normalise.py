@@ -90,6 +90,11 @@ class Normaliser:
         self._zone = options.timezone or ZoneInfo(tenant.timezone)
         self.unmapped: Counter[str] = Counter()
 
+    @property
+    def options(self) -> Options:
+        """Return how rows are read."""
+        return self._options
+
     def events(self, values: Mapping[str, Any], digest: bytes) -> list[Event]:
         """Return the events of a row: one of its type when types are mapped, else a touch, and a conversion if flagged.
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from skeldir_huey.errors import InputError
@@ -43,6 +44,24 @@ class Options:
         """Return every column that is read, by the option that names it."""
         named = {f"--map {name}": column for name, column in self.columns.items()}
         return named | ({"--revenue": self.revenue_column} if self.revenue_column else {})
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what a refused record keeps of it, to be read again."""
+        kept = asdict(self) | {"timezone": self.timezone and self.timezone.key, "kind": "row"}
+        return {name: value for name, value in kept.items() if value not in (None, {})}
+
+    @classmethod
+    def of_json(cls, kept: Mapping[str, Any]) -> Options:
+        """Undo `as_json`."""
+        zone = kept.get("timezone")
+        return cls(
+            columns=kept["columns"],
+            labels=kept.get("labels", {}),
+            timezone=ZoneInfo(zone) if zone else None,
+            revenue_column=kept.get("revenue_column"),
+            revenue_cents=kept.get("revenue_cents"),
+            currency=kept.get("currency"),
+        )
 
 
 def parse_pairs(texts: Iterable[str], option: str) -> dict[str, str]:

@@ -17,7 +17,11 @@ from skeldir_huey.log import redact
 
 @dataclass(frozen=True)
 class Refused:
-    """A record that is no event, and why. `payload` is redacted when it is written; `source` is such as a file name."""
+    """A record that is no event, and why. `payload` is redacted when it is written; `source` is such as a file name.
+
+    Attributes:
+        reading: how it was read, so that it can be tried again, see `reread`; None: it cannot.
+    """
 
     line: int | None
     field: str | None
@@ -25,6 +29,7 @@ class Refused:
     payload: dict[str, Any]
     idempotency_key: bytes
     source: str
+    reading: dict[str, Any] | None = None
 
 
 def add_refused(connection: Connection, tenant_id: UUID, refused: Sequence[Refused], correlation_id: UUID) -> int:
@@ -42,6 +47,7 @@ def add_refused(connection: Connection, tenant_id: UUID, refused: Sequence[Refus
         "line": [record.line for record in refused],
         "idempotency_key": [record.idempotency_key for record in refused],
         "payload": [json.dumps(_storable(redact(record.payload)), default=str) for record in refused],
+        "reading": [record.reading and json.dumps(record.reading) for record in refused],
         "field": [record.field and _storable(record.field) for record in refused],
         "message": [_storable(redact(record.message)) for record in refused],
     }
