@@ -6,7 +6,7 @@ BENCH := .venv-bench
 TESTS ?= tests
 
 .DEFAULT_GOAL := help
-.PHONY: help run stop status demo clean-demo test lint audit format install install-dev bench-queue bench-console clean
+.PHONY: help run stop status demo clean-demo test lint audit format install install-dev bench-attribution bench-queue bench-console clean
 .NOTPARALLEL:
 
 help: ## list the commands
@@ -53,6 +53,9 @@ bench-queue: $(BIN)/.installed $(BENCH)/.installed ## measure the queue beside i
 
 bench-console: $(BIN)/.installed ## time every page on full tables; SCALE=20000 takes a minute
 	@exec $(BIN)/python -m bench.console $(ARGS)
+
+bench-attribution: $(BIN)/.installed $(BENCH)/.installed ## measure attribution; ARGS=--quick takes 2 minutes, SCALE= is events
+	@exec $(BIN)/python -m bench.attribution $(ARGS)
 
 clean: ## delete the virtualenvs and caches; data stays
 	rm -rf .venv $(BENCH) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

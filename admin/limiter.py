@@ -7,6 +7,7 @@ failures from one address: nobody can lock an operator out from afar until 50 at
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from datetime import timedelta
 
 import sqlalchemy as sa
@@ -47,7 +48,7 @@ def forget(address: str, account: str) -> None:
     """Forget the failures of an account from an address, after a sign-in."""
     keys = (_key(address, account), _key("", account))
     with transaction(None, role="console_global", who="console") as connection:
-        _one_at_a_time(connection, dict.fromkeys(keys))
+        _one_at_a_time(connection, keys)
         connection.execute(sa.delete(ConsoleAttempt).where(ConsoleAttempt.key.in_(keys)))
 
 
@@ -55,7 +56,7 @@ def _key(address: str, account: str) -> bytes:
     return hashlib.sha256(f"{address}\0{account}".encode("utf-8", "replace")).digest()
 
 
-def _one_at_a_time(connection: Connection, keys: dict[bytes, object]) -> None:
+def _one_at_a_time(connection: Connection, keys: Iterable[bytes]) -> None:
     # Always in the same order: two attempts that share two keys must not wait for each other.
     for number in sorted(int.from_bytes(key[:8], "big", signed=True) for key in keys):
         connection.execute(sa.select(sa.func.pg_advisory_xact_lock(number)))

@@ -91,12 +91,14 @@ def test_the_check_changes_with_the_server(own_cluster: Cluster, fragile: Monito
 
 def test_a_frozen_server_is_noticed(own_cluster: Cluster, fragile: Monitor) -> None:
     assert health(fragile) == WELL
+    assert "skeldir_database_read 1.0" in get(fragile, "/metrics")[1]
     os.kill(own_cluster.pid, signal.SIGSTOP)
     try:
         until(lambda: answer_within(fragile, 5) == DOWN, 10, "503 of a server that is stopped by SIGSTOP")
+        until(lambda: "skeldir_database_read 0.0" in get(fragile, "/metrics")[1], 15, "and /metrics says so")
         status, text, _ = get(fragile, "/metrics")
-        assert status == 200
-        assert "skeldir_database_read 0.0" in text and "huey_queue_depth{" not in text, "old numbers are not shown"
+        assert status == 200 and "huey_jobs_fenced_total" in text
+        assert "huey_queue_depth{" not in text, "old numbers are not shown"
     finally:
         os.kill(own_cluster.pid, signal.SIGCONT)
     until(lambda: health(fragile) == WELL, 5, "200 after SIGCONT")

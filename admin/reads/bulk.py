@@ -13,6 +13,7 @@ from sqlalchemy.engine import Connection, Row
 
 from admin.params import After
 from admin.reads.pages import Page, read_page
+from admin.show import number
 from skeldir_huey.db.tables import BulkItem, BulkOperation, BulkShare, FailedJob
 from skeldir_huey.queue.bulk_letters import NEEDS
 from skeldir_huey.queue.letter_filter import LetterFilter
@@ -149,12 +150,12 @@ def of_letter(connection: Connection, letter_id: UUID) -> Sequence[Row]:
 
 def sentence(verb: str, found: Progress, failed: Sequence[Any] = ()) -> str:
     """Return how an operation ended, in one sentence: 993 queued, 7 skipped: already replayed."""
-    said = [f"{found.done} {DONE_WORDS[verb]}"]
+    said = [f"{number(found.done)} {DONE_WORDS[verb]}"]
     if found.skipped:
         reasons = sorted(found.skipped.items(), key=lambda pair: -pair[1])
-        why = reasons[0][0] if len(reasons) == 1 else ", ".join(f"{name} ({count})" for name, count in reasons)
-        said.append(f"{found.skipped_count} skipped: {why}")
+        why = reasons[0][0] if len(reasons) == 1 else ", ".join(f"{name} ({number(count)})" for name, count in reasons)
+        said.append(f"{number(found.skipped_count)} skipped: {why}")
     if found.failed:
-        why = failed[0].detail if len(failed) == 1 else ", ".join(f"{row.detail} ({row.n})" for row in failed[:3])
-        said.append(f"{found.failed} failed" + (f": {why}" if failed else ""))
+        why = failed[0].detail if len(failed) == 1 else ", ".join(f"{row.detail} ({number(row.n)})" for row in failed[:3])
+        said.append(f"{number(found.failed)} failed" + (f": {why}" if failed else ""))
     return ", ".join(said)

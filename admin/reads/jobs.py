@@ -134,8 +134,9 @@ def replays_of(connection: Connection, letters: Sequence[Row]) -> list[dict[str,
     ).all()
     found: dict[str, dict[str, Any]] = {}
     for letter in letters:
-        if letter.replayed_as:
-            found[letter.replayed_as] = {"task_id": letter.replayed_as, "word": None, "at": letter.last_retry_at}
+        for task_id in (letter.replayed_as, letter.replaced_by):
+            if task_id:
+                found[task_id] = {"task_id": task_id, "word": None, "at": letter.last_retry_at}
     for act in acts:
         if act.task_id:
             found[act.task_id] = {"task_id": act.task_id, "word": None, "at": act.at}

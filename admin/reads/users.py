@@ -73,7 +73,7 @@ def live_sessions(user_id: UUID) -> Sequence[sa.Row[Any]]:
 
 
 def _select() -> sa.Select[Any]:
-    return sa.select(
+    columns: tuple[Any, ...] = (
         ConsoleUser.id,
         ConsoleUser.email,
         ConsoleUser.active,
@@ -81,6 +81,7 @@ def _select() -> sa.Select[Any]:
         ConsoleUser.last_login_at,
         ConsoleUser.tf_totp_secret.is_not(None).label("second_factor"),
     )
+    return sa.select(*columns)
 
 
 def _with_grants(connection: Connection, statement: sa.Select[Any]) -> list[Account]:
@@ -92,4 +93,4 @@ def _with_grants(connection: Connection, statement: sa.Select[Any]) -> list[Acco
         )
     ):
         grants[user_id][tenant_id] = role
-    return [Account(*row, grants=grants[row.id]) for row in rows]
+    return [Account(**row._mapping, grants=grants[row.id]) for row in rows]

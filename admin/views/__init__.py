@@ -16,6 +16,7 @@ from admin.views.matviews import MatviewsView
 from admin.views.overview import OverviewView
 from admin.views.queues import QueuesView
 from admin.views.recompute import RecomputeView
+from admin.views.refused import RefusedView
 from admin.views.search import SearchView
 from admin.views.tenants import TenantsView
 from admin.views.users import UsersView
@@ -29,6 +30,7 @@ def all_views() -> list[BaseView]:
         JobsView("In flight", category="Watch", endpoint="jobs"),
         DeadLettersView("Dead letters", category="Fix", endpoint="dead"),
         BulkView("Bulk operations", category="Fix", endpoint="bulk"),
+        RefusedView("Refused records", category="Fix", endpoint="refused"),
         RecomputeView("Recompute", category="Fix", endpoint="recompute"),
         TenantsView("Tenants", category="Inspect", endpoint="tenants"),
         AllocationsView("Allocations", category="Inspect", endpoint="allocations"),

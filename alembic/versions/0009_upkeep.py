@@ -761,10 +761,31 @@ PERSONAL = "|".join(
     )
 )
 _PATTERN = PERSONAL.replace("?:", r"?\:")  # else SQLAlchemy takes (?:customer for a parameter
+# Every personal key has one of these in it. The pattern itself costs half a millisecond, this look a tenth of that.
+_WORDS = (
+    "mail phone mobile cell tel fax msisdn ssn social nationalid taxid passport licen addr imei street zip postcode"
+    ' postalcode birth dob iban card cvv cvc ip" ips" ipv ipaddr'
+)
+_NAMES = (
+    "first last middle full sur given family maiden nick legal real customer client user buyer recipient contact"
+    " billing shipping delivery guest member subscriber owner payer person visitor"
+)
+_SUSPICIOUS = [*_WORDS.split(), *(f"{who}%name" for who in _NAMES.split())]
+_LIKE = ", ".join(f"'%{word}%'" for word in _SUSPICIOUS)
 PII = f"""
-create function app.pii_key(body text) returns text language sql immutable strict parallel safe as $$
-  select pg_catalog.substring(pg_catalog.translate(pg_catalog.lower(body), ' _-./' || pg_catalog.chr(92), ''),
-                              '"({_PATTERN})":(?!"\\[redacted\\]")')
+create function app.pii_key(body text) returns text language plpgsql immutable strict parallel safe as $$
+declare
+  -- What stands before ": is a key, also in JSON within a text, where the quotes are escaped.
+  keys text := (select lower(string_agg(split_part(part, '"', -1), '":')) || '":' from string_to_table(body, '":') part);
+begin
+  -- Not by translate(), which takes three times as long as all of these.
+  keys := replace(replace(replace(replace(replace(replace(keys, '_', ''), '-', ''), ' ', ''), '.', ''), '/', ''),
+                  chr(92), '');
+  if keys like any (array[{_LIKE}]) then
+    return substring(translate(lower(body), ' _-./' || chr(92), ''), '"({_PATTERN})":(?!"\\[redacted\\]")');
+  end if;
+  return null;
+end
 $$;
 comment on function app.pii_key(text) is
   'The first key of personal data in a JSON text, in small letters without separators; null when there is none.';

@@ -5,17 +5,18 @@ from __future__ import annotations
 import time
 from datetime import date, timedelta
 from typing import Any
-from uuid import UUID
 
 from bench.attribution.data import DAYS, START, add_paths
 from bench.attribution.place import Place
 from skeldir_huey.attribution.channel_reports import DRAWS, markov_global
 from skeldir_huey.attribution.paths import read_paths
 from skeldir_huey.db.engine import transaction
+from skeldir_huey.ingest.tenants import create_tenant
 
 
-def markov(place: Place, tenant_id: UUID, journeys: int) -> dict[str, Any]:
+def markov(place: Place, journeys: int) -> dict[str, Any]:
     """Measure order 1 from the counts of so many journeys."""
+    tenant_id = create_tenant("paths")
     stored = add_paths(place, tenant_id, journeys)
     first_day = date.fromisoformat(START[:10])
     began = time.perf_counter()

@@ -98,15 +98,15 @@ def _lines(found: Place, chosen: argparse.Namespace) -> Iterator[Line]:
     parts = chosen.parts
     if "peers" in parts:
         yield from peers(found, _seed(found, "peers", chosen.peers), chosen.reps, not chosen.without_pandas)
+    if "markov" in parts:
+        yield markov(found, chosen.scale)
     one: UUID | None = None
-    if {"rules", "day", "markov", "growth"} & set(parts):
+    if {"rules", "day", "growth"} & set(parts):
         one = _seed(found, "one", chosen.scale)
         if "rules" in parts:
             yield from rules(found, one, chosen.reps)
         if "day" in parts:
             yield day(found, one, chosen.reps)
-        if "markov" in parts:
-            yield markov(found, one, chosen.scale)
     if "growth" in parts and one is not None:
         version = found.make_versions(one)["linear"]
         for _ in range(chosen.reps):

@@ -59,6 +59,7 @@ def measure(client: FlaskClient, page: Page, reps: int) -> dict[str, Any]:
         "page": page.name,
         "path": page.path,
         "median_ms": round(statistics.median(times), 1),
+        "min_ms": round(min(times), 1),
         "max_ms": round(max(times), 1),
         "goal_ms": page.goal_ms,
         "statements": len(statements),

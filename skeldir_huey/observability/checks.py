@@ -57,6 +57,7 @@ def seconds(value: float | None) -> str:
     """Return a duration in words: 40 s, 12 min, 3 h, 2 d."""
     if value is None:
         return "an unknown time"
+    value = max(value, 0.0)
     for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
         if value >= size:
             return f"{int(value // size)} {unit}"

@@ -42,6 +42,7 @@ class DeskWorker(Worker):
     """Takes claims from the process's desk and executes them."""
 
     worker_description: dict[str, Any]  # set by the consumer that made it
+    replaced = False  # its task is past its timeout and did not stop: another thread has its place
     owns_process = False  # a forked child, which makes and closes its own process state
 
     def initialize(self) -> None:
@@ -64,7 +65,7 @@ class DeskWorker(Worker):
                 self.huey.execute(task, now)
         except Exception:
             log.exception("execution_failed", task_id=claim.task_id)  # the sweep gives the claim back
-        if self.max_tasks and self.task_count >= self.max_tasks:
+        if self.replaced or (self.max_tasks and self.task_count >= self.max_tasks):
             self.huey.desk.flush()
             raise WorkerRecycle()
 
@@ -143,6 +144,10 @@ def _exit_with_parent(huey: SkeldirHuey) -> None:
     while os.getppid() == parent:
         gone.wait(1.0)
     log.error("parent_gone", pid=os.getpid())
+    _exit(huey)
+
+
+def _exit(huey: SkeldirHuey) -> None:
     limit = threading.Timer(EXIT_WITHIN_S, os._exit, (1,))  # a server that does not answer must not keep us
     limit.daemon = True
     limit.start()
@@ -172,6 +177,7 @@ class SkeldirConsumer(Consumer):
             "worker_count": options.get("workers", 1),
         }
         super().__init__(huey, **options)
+        huey.watchdog.on_stuck = self._replace
         self._signal_actions[signal.SIGTERM] = (False, True)
         self._signal_actions[signal.SIGINT] = (False, True)
 
@@ -183,6 +189,17 @@ class SkeldirConsumer(Consumer):
         worker.worker_description = self._description
         worker.owns_process = bool(self.environment.forks)
         return worker
+
+    def _replace(self, thread_id: int) -> None:
+        """Give the place of a worker whose task does not stop to a new one: a thread, or by its end a process."""
+        if self.environment.forks:
+            _exit(self.huey)  # in the child; its parent sees that it is gone
+        for place, (worker, thread) in enumerate(self.worker_threads):
+            if thread.ident == thread_id:
+                worker.replaced = True
+                made = self._create_worker()
+                self.worker_threads[place] = made, self._create_process(made, f"Worker-{place + 1}")
+                self.worker_threads[place][1].start()
 
     def start(self) -> None:
         engines.dispose()

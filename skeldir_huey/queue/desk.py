@@ -203,7 +203,7 @@ class Desk:
         finally:
             with self._lock:
                 for one in done:
-                    self._held.pop(one.claim.id, None)
+                    self._drop(one.claim)
         for one in done:
             if one.claim.id not in ids:
                 log.warning("job_fenced", task_name=one.claim.task_name, task_id=one.claim.task_id)
@@ -215,7 +215,13 @@ class Desk:
     def forget(self, claim: Claim) -> None:
         """Note that a claim is no longer worked on, however it ended."""
         with self._lock:
-            self._held.pop(claim.id, None)
+            self._drop(claim)
+
+    def _drop(self, claim: Claim) -> None:
+        # Whoever finishes late must not make us forget the claim that we have on the same job by now.
+        held = self._held.get(claim.id)
+        if held is not None and held.token == claim.token:
+            self._held.pop(claim.id)
             self._running.pop(claim.id, None)
 
     def is_mine(self, job_id: int, token: UUID) -> bool:
@@ -265,5 +271,4 @@ class Desk:
         finally:  # what could not be given back now is nobody's, and the sweep finds it
             with self._lock:
                 for claim in claims:
-                    self._held.pop(claim.id, None)
-                    self._running.pop(claim.id, None)
+                    self._drop(claim)

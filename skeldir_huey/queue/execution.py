@@ -15,6 +15,7 @@ from skeldir_huey.config import settings
 from skeldir_huey.errors import FenceLost
 from skeldir_huey.log import bind, get_log
 from skeldir_huey.queue import decide, states
+from skeldir_huey.queue.claims import ClaimedMessage
 from skeldir_huey.queue.desk import Success
 from skeldir_huey.queue.jobs import Job, current_job
 from skeldir_huey.queue.outcomes import Outcome, connection_lost
@@ -103,7 +104,7 @@ def _run(huey: SkeldirHuey, job: Job, task: Task) -> tuple[Any, Outcome, decide.
     huey._tasks_in_flight.add(task)
     try:
         if task.timeout:
-            with huey.watchdog.watch(task.timeout, job.cancel_statement):
+            with huey.watchdog.watch(task.timeout, job.cancel_statement, lambda: _give_up(huey, job, task.timeout)):
                 value = task.execute()
         else:
             value = task.execute()
@@ -131,6 +132,27 @@ def _run(huey: SkeldirHuey, job: Job, task: Task) -> tuple[Any, Outcome, decide.
         outcome, after = decide.succeeded(huey, job, task, value)
     outcome.run_ms = run_ms
     return value, outcome, after
+
+
+def _give_up(huey: SkeldirHuey, job: Job, timeout_s: float) -> None:
+    """End a job as timed out without its task, which sits in code that no exception reaches.
+
+    If that comes back one day, it finds the fence broken.
+    """
+    claim = job.claim
+    if claim is None:
+        return
+    with bind(task_name=job.task_name, task_id=job.task_id):
+        log.error("worker_stuck", timeout_s=timeout_s)
+        job.end_session()
+        task = huey.task_of(ClaimedMessage.of(claim))  # the other one is in use
+        if task is not None:
+            again = huey.job_of(task)
+            again.worker = job.worker
+            outcome, after = decide.failed(huey, again, task, TaskTimeout(f"timeout {timeout_s}s, and did not stop"))
+            _settle(huey, again, task, outcome, after)
+    if huey.desk is not None:
+        huey.desk.forget(claim)
 
 
 def _of_our_database(error: BaseException) -> bool:

@@ -189,6 +189,14 @@ class Job:
             if raw is not None:
                 raw.cancel()
 
+    def end_session(self) -> None:
+        """End the session of the open transaction, so that its locks go. Safe from another thread."""
+        connection = self.connection
+        raw: Any = connection.connection.dbapi_connection if connection is not None and not connection.closed else None
+        if raw is not None:
+            with engine("worker").connect() as other, other.begin():  # as the login itself, whose session it is
+                other.exec_driver_sql("select pg_terminate_backend(%(pid)s)", {"pid": raw.info.backend_pid})
+
     def _close(self) -> None:
         connection, self.connection = self.connection, None
         if connection is not None:

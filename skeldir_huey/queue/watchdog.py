@@ -8,6 +8,8 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+STUCK_S = 5.0  # past its deadline; who has not come back by then sits where no exception reaches it
+
 
 class DeadlinePassed(BaseException):
     """Raised inside a task whose time is up. No `except Exception` of a task can swallow it."""
@@ -20,9 +22,10 @@ def _raise_in(thread_id: int, error: type[BaseException] | None) -> None:
 
 
 class _Watch:
-    def __init__(self, deadline: float, cancel: Callable[[], None]) -> None:
+    def __init__(self, deadline: float, cancel: Callable[[], None], give_up: Callable[[], None] | None) -> None:
         self.deadline = deadline
         self.cancel = cancel
+        self.give_up = give_up
         self.thread_id = threading.get_ident()
         self.over = False  # set by the worker when the task function has returned
         self.firing = False
@@ -40,16 +43,20 @@ class Watchdog:
         self._watches: set[_Watch] = set()
         self._late: set[_Watch] = set()  # asked to stop, still there
         self._thread: threading.Thread | None = None
+        self.on_stuck: Callable[[int], None] | None = None  # told of a thread that was given up
 
     @contextmanager
-    def watch(self, seconds: float, cancel: Callable[[], None]) -> Iterator[None]:
+    def watch(
+        self, seconds: float, cancel: Callable[[], None], give_up: Callable[[], None] | None = None
+    ) -> Iterator[None]:
         """Raise DeadlinePassed in this thread if the block takes longer than `seconds`.
 
         Args:
             seconds: how long the block may take.
             cancel: called from the watchdog's thread to stop a database statement.
+            give_up: called from a thread of its own if the block has not ended 5 s later.
         """
-        watch = _Watch(time.monotonic() + seconds, cancel)
+        watch = _Watch(time.monotonic() + seconds, cancel, give_up)
         self._add(watch)
         try:
             yield
@@ -91,14 +98,20 @@ class Watchdog:
     def _run(self) -> None:
         while True:
             with self._condition:
-                nearest = min((watch.deadline for watch in self._watches), default=None)
+                moments = [watch.deadline for watch in self._watches]
+                moments += [watch.deadline + STUCK_S for watch in self._late]
+                nearest = min(moments, default=None)
                 self._condition.wait(None if nearest is None else max(0.0, nearest - time.monotonic()))
                 now = time.monotonic()
                 due = [watch for watch in self._watches if watch.deadline <= now]
                 self._watches.difference_update(due)
                 self._late.update(due)
+                stuck = [watch for watch in self._late if watch.deadline + STUCK_S <= now]
+                self._late.difference_update(stuck)
             for watch in due:
                 self._fire(watch)
+            for watch in stuck:
+                threading.Thread(target=self._give_up, args=(watch,), name="skeldir-stuck", daemon=True).start()
 
     def _fire(self, watch: _Watch) -> None:
         watch.firing = True
@@ -109,3 +122,13 @@ class Watchdog:
                 watch.cancel()
         finally:
             watch.firing = False
+
+    def _give_up(self, watch: _Watch) -> None:
+        if watch.over:
+            return  # it came back at the last moment
+        try:
+            if watch.give_up is not None:
+                watch.give_up()
+        finally:
+            if self.on_stuck is not None:
+                self.on_stuck(watch.thread_id)

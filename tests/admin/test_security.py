@@ -30,6 +30,7 @@ PAGES = (
     "/admin/dead/",
     "/admin/dead/jobs/",
     "/admin/bulk/",
+    "/admin/refused/",
     "/admin/recompute/",
     "/admin/allocations/",
     "/admin/audit/",

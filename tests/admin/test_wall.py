@@ -108,6 +108,7 @@ def test_lists_of_one_tenant_show_that_tenant_only(world: World, client_of: Clie
         "/admin/dead/?state=any",
         "/admin/dead/jobs/?status=any",
         "/admin/bulk/",
+        "/admin/refused/?status=any",
         "/admin/recompute/",
         "/admin/allocations/",
         "/admin/audit/",

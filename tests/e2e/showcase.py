@@ -20,9 +20,12 @@ from playwright.sync_api import Browser, Page, sync_playwright
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 from admin import create_app
+from skeldir_huey.queue.instance import huey
+from skeldir_huey.tasks.housekeeping import ping
 from tests.admin.world import MODEL, PASSWORD, TRACEBACK, World, act, make_world, sign_in, start_console
 from tests.cluster import Cluster, Database
 from tests.conftest import TEMPLATE, point_at, prepare, program
+from tests.e2e import busy_letters
 
 # No background traffic of its own: a test that counts requests must see those of the page only.
 CHROMIUM_ARGUMENTS = [
@@ -135,6 +138,29 @@ values (%(x)s, 'worker-host', 4711, 'thread', 4, '{housekeeping,maintenance,attr
         now() - interval '3 hours')
 """
 
+# Jobs that run: one of them near its timeout, one of a consumer that is silent. And ticks of the periodic tasks.
+RUNNING = """
+update huey.job set claimed_at = now() - interval '95 seconds', attempt = 2, message = %(message)s,
+  consumer_id = case when tenant_id = %(a)s then %(x)s else %(y)s end::uuid
+ where state = 'running';
+insert into huey.tick (task_name, last_tick)
+select name, now() + interval '10 minutes' from unnest(array['skeldir.reports.refresh_all',
+  'skeldir.reports.refresh_realtime', 'skeldir.ledger.reconcile_daily', 'skeldir.attribution.recompute_dirty']) name;
+insert into huey.job_attempt (task_id, task_name, lane, attempt, outcome, ended, worker, enqueued_at, claimed_at,
+  ended_at, wait_ms, run_ms)
+select gen_random_uuid()::text, 'skeldir.reports.refresh_realtime', 'maintenance', 1, 'done', true, 'host:7:1', at, at,
+  at, 12, 200 + 150 * random()
+from (select now() - i * interval '1 minute' as at from generate_series(1, 25) i) minutes
+"""
+
+
+def running_message() -> bytes:
+    """Return the message of a job with a timeout of 110 seconds."""
+    task = ping.s()
+    task.timeout = 110
+    message: bytes = huey.serialize_task(task)
+    return message
+
 
 def make_busy_world(database: Database) -> World:
     """Fill a fresh database with a day of work."""
@@ -146,11 +172,12 @@ def make_busy_world(database: Database) -> World:
         "run": str(world.a.run),
         "kwargs": json.dumps({"window_start": "2025-06-01T00:00:00Z", "window_end": "2025-06-02T00:00:00Z"}),
         "traceback": TRACEBACK,
+        "message": running_message(),
         "x": str(uuid4()),
         "y": str(uuid4()),
     }
     database.query("select setseed(0.42)")
-    for statement in (ATTEMPTS, FLOWS, WAITING, LETTERS, RUNS, SALES, CONSUMERS):
+    for statement in (ATTEMPTS, FLOWS, WAITING, LETTERS, RUNS, SALES, CONSUMERS, RUNNING):
         database.query(statement, parameters)
     database.query(
         "update huey.lane set paused_at = now() - interval '26 minutes', paused_by = 'dana@example.com',"
@@ -205,6 +232,9 @@ def enter(page: Page, address: str, email: str, path: str = "/admin/") -> None:
 def paths(world: World) -> dict[str, str]:
     """Return every page worth a picture, by name."""
     scope = f"?tenant={world.a.tenant_id}"
+    viewer = world.database.value("select id from console_user where email = %s", (world.viewer_a,))
+    running = world.database.value("select task_id from huey.job where state = 'running' order by task_id limit 1")
+    dead = world.database.value("select task_id from worker_failed_jobs where id = %s", (str(world.a.letter),))
     return {
         "overview": "/admin/",
         "overview-tenant": f"/admin/{scope}&range=6h",
@@ -213,9 +243,19 @@ def paths(world: World) -> dict[str, str]:
         "queue-tenant": f"/admin/queues/attribution/{scope}",
         "queue-paused": "/admin/queues/maintenance/",
         "queue-confirm": f"/admin/queues/attribution/pause{scope}",
+        "jobs": "/admin/jobs/",
+        "jobs-waiting": "/admin/jobs/?state=waiting",
+        "jobs-ended": "/admin/jobs/?state=dead",
+        "job": f"/admin/jobs/{running}/",
+        "job-dead": f"/admin/jobs/{dead}/",
+        "job-cancel": f"/admin/jobs/{running}/cancel",
+        "search": "/admin/search/?q=task:recompute_window+status:pending",
+        "search-wrong": "/admin/search/?q=task:recompute_window+status:lost",
+        "cron": "/admin/cron/",
+        "cron-run": "/admin/cron/skeldir.reports.refresh_all/run",
+        "health": "/admin/health/",
         "dead": "/admin/dead/",
-        "dead-jobs": "/admin/dead/jobs/",
-        "dead-decide": "/admin/dead/error/9f2c41d0",
+        **busy_letters.paths(world),
         "dead-empty": "/admin/dead/jobs/?status=abandoned&queue=llm",
         "letter": f"/admin/dead/{world.a.letter}/",
         "confirm": f"/admin/dead/{world.a.letter}/abandon",
@@ -233,7 +273,13 @@ def paths(world: World) -> dict[str, str]:
         "matview": "/admin/matviews/mv_channel_performance/",
         "matview-refresh": "/admin/matviews/mv_channel_performance/refresh",
         "audit": "/admin/audit/",
+        "audit-verified": f"/admin/audit/{scope}&verify=1",
         "account": "/admin/account/",
+        "users": "/admin/users/",
+        "user": f"/admin/users/{viewer}/",
+        "user-new": "/admin/users/new",
+        "user-grant": f"/admin/users/{viewer}/grant",
+        "second-factor": "/admin/tf-setup",
         "not-found": "/admin/recompute/nothing/",
         "password": "/admin/change",
     }
@@ -275,6 +321,7 @@ def main(folder: Path, only: set[str]) -> None:
             patch.setenv("SKELDIR_DATA_DIR", str(cluster.root / "home"))
             point_at(cluster.database("show"), patch)
             world = make_busy_world(cluster.database("show"))
+            busy_letters.fill(world)
             client = create_app().test_client()
             sign_in(client, world.admin)
             letters = cluster.database("show").query(

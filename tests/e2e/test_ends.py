@@ -121,6 +121,23 @@ def test_the_second_signal_gives_back_at_once(
     assert database.query(state) == [("waiting", 0, 0)]
 
 
+@pytest.mark.parametrize("worker_type", ["thread", "process"])
+def test_a_task_stuck_in_c_is_given_up_and_its_worker_replaced(
+    database: Database, start_consumer: StartConsumer, tenant: UUID, worker_type: str
+) -> None:
+    """The only worker sits in one call for a minute, with half a second allowed: the next job does not wait for it."""
+    consumer = start_consumer("-w", "1", "-k", worker_type, "-c", "1")
+    work.sits_in_c(60)
+    until(lambda: database.value("select count(*) from huey.job where state = 'running'") == 1, 10)
+    work.effect("after it", tenant_id=tenant)
+    until(lambda: database.value("select count(*) from test_effect") == 1, 30, consumer.log.read_text)
+    assert len(consumer.events("worker_stuck")) == 1
+    assert database.query("select error_type, task_name from worker_failed_jobs") == [("timeout", "test.sits_in_c")]
+    assert ended(database) == {("sits_in_c", "dead"): 1, ("effect", "done"): 1}
+    assert database.value("select count(*) from huey.job where task_name like 'test.%%'") == 0
+    assert consumer.end(signal.SIGTERM) == 0
+
+
 def test_an_idle_consumer_hears_of_a_job(database: Database, start_consumer: StartConsumer, tenant: UUID) -> None:
     """Row 22. Seen with a plain SqlHuey and default options, idle for a minute: 1.7, 6.6 and 6.5 s until the task was
     done.

@@ -74,3 +74,19 @@ def test_a_claim_under_way_at_the_stop_is_given_back_too(desk: Desk, database: D
     for thread in (claimer, stopper):
         thread.join(10)
     until(lambda: running(database) == 0, 10)
+
+
+def test_a_late_finish_does_not_drop_the_new_claim_on_the_same_job(desk: Desk, huey: SkeldirHuey) -> None:
+    """This process was taken for frozen, and has claimed the same job again before the old attempt comes back."""
+    old = desk.take(0)
+    assert old is not None
+    huey.storage.release([old])
+    with desk._lock:
+        desk._ready.clear()
+    desk._claim()
+    new = desk._held[old.id]
+    assert new.token != old.token
+    desk.forget(old)
+    assert desk.is_mine(new.id, new.token)
+    desk.forget(new)
+    assert not desk.is_mine(new.id, new.token)

@@ -137,6 +137,7 @@ USED = {
     "Task": {"_deadline": "NoneType"},
     "Consumer": {
         "_create_worker": "()",
+        "_create_process": "(process, name)",
         "_graceful": "bool",
         "_restart": "bool",
         "_signal_actions": "dict",

@@ -5,8 +5,10 @@ from __future__ import annotations
 import uuid
 
 import pytest
+from huey.exceptions import ConfigurationError
 
 from skeldir_huey.errors import QueueError
+from skeldir_huey.queue.consumer import SkeldirConsumer
 from skeldir_huey.queue.executor import SkeldirHuey
 from skeldir_huey.queue.lanes import LANES, check_lanes
 from skeldir_huey.tasks.base import task
@@ -49,3 +51,32 @@ def test_unknown_lanes_are_refused(database: Database) -> None:
 
 def test_the_database_knows_the_same_lanes(database: Database) -> None:
     assert {row[0] for row in database.query("select name from huey.lane")} == set(LANES)
+
+
+def test_a_task_that_moved_still_runs_the_jobs_from_before(database: Database, huey: SkeldirHuey) -> None:
+    """Only the name is stored: module and function may change between two releases."""
+
+    def in_the_old_module(number: int) -> int:
+        return number
+
+    def with_another_name(number: int) -> int:
+        return number + 1
+
+    old = task(name="test.moves", lane="ingest")(in_the_old_module)
+    result = old(41)
+    old.unregister()
+    with_another_name.__module__ = "elsewhere"
+    new = task(name="test.moves", lane="ingest")(with_another_name)
+    try:
+        found = huey.dequeue()
+        assert found is not None
+        huey.execute(found)
+        assert result() == 42
+    finally:
+        new.unregister()
+
+
+@pytest.mark.parametrize("kind", ["greenlet", "gevent"])
+def test_greenlet_workers_are_refused(huey: SkeldirHuey, kind: str) -> None:
+    with pytest.raises(ConfigurationError, match="greenlet workers are refused"):
+        SkeldirConsumer(huey, worker_type=kind)

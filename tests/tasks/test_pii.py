@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import re
+import runpy
+from collections.abc import Iterator
 from typing import Any
 from uuid import UUID
 
 import psycopg2
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from skeldir_huey.db.engine import transaction
 from skeldir_huey.ingest import pii
 from skeldir_huey.tasks.maintenance import scan_pii_daily
 from tests.cluster import Database
+from tests.conftest import ROOT
 from tests.factories import make_event, make_letter, make_tenant
 
 SECRET = "ann@example.com"
@@ -53,6 +60,21 @@ ALLOWED = (
 )
 
 
+_FILE = ROOT / "alembic" / "versions" / "0009_upkeep.py"
+RULE = runpy.run_path(str(_FILE))["PERSONAL"]
+
+
+@contextlib.contextmanager
+def cursor_of(database: Database) -> Iterator[Any]:
+    """Read the template and leave it; nobody may stay connected to it."""
+    connection = database.connect()
+    try:
+        with connection.cursor() as cursor:
+            yield cursor
+    finally:
+        connection.close()
+
+
 def add(database: Database, tenant: UUID, payload: Any) -> UUID:
     return make_event(database, tenant, raw_payload=json.dumps(payload))
 
@@ -84,6 +106,23 @@ def test_the_guard_refuses_and_does_not_repeat_the_value(database: Database, pay
 @pytest.mark.parametrize("payload", ALLOWED, ids=json.dumps)
 def test_what_only_looks_like_it_is_accepted(database: Database, payload: Any) -> None:
     assert add(database, make_tenant(database), payload)
+
+
+@settings(
+    max_examples=150, derandomize=True, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    key=st.from_regex(re.compile(RULE, re.ASCII), fullmatch=True),
+    capital=st.booleans(),
+    separator=st.sampled_from("_- ."),
+)
+def test_every_key_of_the_rule_is_found(template: Database, key: str, capital: bool, separator: str) -> None:
+    """The quick look before the rule lets none of its keys pass."""
+    spelled = separator.join(key) if capital else key.upper()
+    body = json.dumps({"order": [{"note": 1, spelled: SECRET}]})
+    with cursor_of(template) as cursor:
+        cursor.execute("select app.pii_key(%s)", [body])
+        assert cursor.fetchone() == (key,)
 
 
 def test_the_scan_finds_what_an_older_rule_let_in(database: Database, unguarded: str) -> None:

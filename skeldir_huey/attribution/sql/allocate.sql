@@ -66,7 +66,8 @@ corrected as (
      set allocation_ratio = c.ratio, allocated_revenue_cents = c.cents, currency = c.currency,
          is_fallback = c.is_fallback, run_id = (%(run_ids)s::uuid[])[c.version_no]
     from compared c
-   where a.tenant_id = %(tenant_id)s and a.ctid = c.place and c.cents is not null
+   where a.tenant_id = %(tenant_id)s and a.ctid = c.place
+     and a.ctid = any (array(select place from compared where place is not null and cents is not null))
   returning a.model_version, a.converted_at
 ),
 -- Which conversion times changed, as one span per hour: whose checksum is old now, see mark_stale.sql.

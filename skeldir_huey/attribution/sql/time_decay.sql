@@ -13,7 +13,8 @@ select event_id, occurred_at, revenue_cents, currency, channel_code, sum(weight)
     select event_id, occurred_at, revenue_cents, currency, channel_code, is_fallback,
            case when touched_at is null or touched_at = newest_at then 1::numeric
                 when half_lives > 60 then 0
-                else round(power(2::numeric, -half_lives), 15) end as weight
+                -- 2 ^ -x as e ^ (-x ln 2): power() would find the logarithm of 2 anew for each touch, and take twice as long.
+                else round(exp(round(-half_lives * 0.69314718055994530941723212, 24)), 15) end as weight
       from (select j.*,
                    round((extract(epoch from newest_at - touched_at)::numeric(40, 20)) / %(half_life_s)s::bigint, 20)
                      as half_lives

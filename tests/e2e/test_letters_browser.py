@@ -1,0 +1,171 @@
+"""Dead letters in Chromium: ticking rows, the whole page, all that match; the dialog; a canary and a real worker."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, expect
+
+from tests.admin.world import World, add_user, make_world
+from tests.cluster import Database
+from tests.conftest import program
+from tests.e2e import busy_letters
+from tests.e2e.conftest import StartConsumer
+from tests.e2e.showcase import browser, console, enter
+from tests.factories import make_tenant
+from tests.queue.test_bulk_letters import add_letters
+from tests.waiting import until
+
+OPERATOR = "operator@example.com"
+
+
+@pytest.fixture(scope="module")
+def started() -> Iterator[Browser]:
+    executable = program("chromium")
+    assert executable, "no Chromium found"
+    with browser(executable) as made:
+        yield made
+
+
+@pytest.fixture
+def world(database: Database) -> World:
+    return make_world(database)
+
+
+@pytest.fixture
+def address(database: Database) -> Iterator[str]:
+    with console() as served:
+        yield served
+
+
+@pytest.fixture
+def context(started: Browser, address: str) -> Iterator[BrowserContext]:
+    made = started.new_context(viewport={"width": 1280, "height": 860})
+    yield made
+    made.close()
+
+
+def ticked(page: Page) -> int:
+    return page.locator('input[name="letter"]:checked').count()
+
+
+def test_a_page_then_all_that_match(context: BrowserContext, address: str, world: World) -> None:
+    add_letters(world.database, world.a.tenant_id, 60)
+    page = context.new_page()
+    enter(page, address, world.admin, "/admin/dead/jobs/?fp=0a1b2c3d")
+    offer, count = page.locator("#pick-all"), page.locator("#pick-count")
+    replay = page.locator("#picked").get_by_role("button", name="Replay")
+    expect(offer).to_be_hidden()
+    expect(replay).to_be_disabled()
+    page.locator('input[name="letter"]').first.check()
+    page.locator('input[name="letter"]').nth(3).click(modifiers=["Shift"])
+    expect(count).to_have_text("4 selected")
+    expect(offer).to_be_hidden()
+    page.get_by_label("Select page").check()
+    expect(count).to_have_text("25 selected")
+    assert ticked(page) == 25
+    expect(offer).to_have_text("Select all 60 that match")
+    offer.click()
+    expect(count).to_have_text("All 60 that match are selected")
+    expect(offer).to_be_hidden()
+    page.locator('input[name="letter"]').nth(2).uncheck()
+    expect(count).to_have_text("24 selected")
+    page.get_by_label("Select page").check()
+    page.locator("#pick-all").click()
+    replay.click()
+    expect(page.get_by_role("heading", level=1)).to_contain_text("Replay 60 dead letters")
+    page.go_back()
+    page.reload()
+    expect(page.locator("#pick-count")).to_have_text("")
+    page.locator('input[name="letter"]').first.check()
+    page.locator("#picked").get_by_role("button", name="Abandon").click()
+    expect(page.get_by_role("heading", level=1)).to_contain_text("Abandon 1 dead letter")
+
+
+def test_ticked_rows_stay_ticked_while_the_page_is_live(context: BrowserContext, address: str, world: World) -> None:
+    page = context.new_page()
+    page.clock.install()
+    enter(page, address, world.admin, "/admin/dead/jobs/")
+    page.locator('input[name="letter"]').first.check()
+    add_letters(world.database, world.a.tenant_id, 3)
+    with page.expect_response(lambda response: "/admin/dead/jobs/" in response.url):
+        page.clock.fast_forward(6000)
+    expect(page.locator("#count")).to_contain_text(str(world.count("worker_failed_jobs", "status = 'pending'")))
+    assert ticked(page) == 1
+
+
+def test_the_dialog_takes_and_gives_back_the_focus(context: BrowserContext, address: str, world: World) -> None:
+    page = context.new_page()
+    enter(page, address, world.admin, "/admin/dead/")
+    button = page.get_by_role("link", name="Replay one").first
+    button.focus()
+    page.keyboard.press("Enter")
+    expect(page.get_by_label("Reason")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("dialog")).to_be_visible()  # the empty reason was refused
+    page.keyboard.press("Escape")
+    expect(button).to_be_focused()
+
+
+def test_a_canary_succeeds_and_then_the_others_go(
+    context: BrowserContext, address: str, database: Database, start_consumer: StartConsumer
+) -> None:
+    tenant = make_tenant(database, "alpha")
+    add_letters(database, tenant, 30)
+    add_user(database, OPERATOR, "operator")
+    start_consumer()
+    page = context.new_page()
+    enter(page, address, OPERATOR, "/admin/dead/")
+    card = page.locator(".error-card")
+    expect(card).to_contain_text("boom")
+    card.get_by_role("link", name="Replay one").click()
+    page.get_by_label("Reason").fill("is the fix good?")
+    page.locator("#confirm-go").click()
+    expect(card).to_contain_text("Tried out with one job")
+    expect(card.locator(".status-succeeded")).to_be_visible(timeout=20_000)  # without a reload
+    card.get_by_role("button", name="Replay the other 29").click()
+    expect(page.get_by_role("heading", level=1)).to_contain_text("Replay 29 dead letters")
+    page.get_by_label("Reason").fill("it is")
+    page.get_by_label("Reason").fill("it is good")
+    page.get_by_role("button", name="Replay 29").dblclick(no_wait_after=True)
+    expect(page.locator("#progress")).to_contain_text("29 queued.", timeout=20_000)
+    ended = "select count(*) from huey.job_attempt where letter_id is not null and outcome = 'done'"
+    until(lambda: database.value(ended) == 30, 20)
+    page.goto(f"{address}/admin/dead/")
+    expect(page.get_by_role("heading", name="No dead letters")).to_be_visible()
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_every_page_of_letters_is_whole(started: Browser, address: str, world: World, width: int) -> None:
+    busy_letters.fill(world)
+    context = started.new_context(viewport={"width": width, "height": 844})
+    page = context.new_page()
+    said: list[str] = []
+    page.on("console", lambda message: said.append(message.text) if message.type in ("error", "warning") else None)
+    page.on("pageerror", lambda error: said.append(str(error)))
+    enter(page, address, world.admin)
+    more = {"decide": "/admin/dead/error/0000000000000000", "edit": f"/admin/dead/{world.a.letter}/edit"}
+    for name, path in (busy_letters.paths(world) | more).items():
+        requests: list[str] = []
+        page.on("request", lambda request, seen=requests: seen.append(request.url))
+        response = page.goto(address + path, wait_until="networkidle")
+        assert response is not None and response.status == 200, (name, response and response.status)
+        assert said == [], (name, said)
+        assert len([url for url in requests if url.startswith(address)]) <= 6, (name, requests)
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), name
+        assert page.locator("h1").count() == 1 and page.locator("time:not([datetime])").count() == 0, name
+    context.close()
+
+
+def test_without_script_the_list_acts_too(started: Browser, address: str, world: World) -> None:
+    add_letters(world.database, world.a.tenant_id, 60)
+    context = started.new_context(java_script_enabled=False)
+    page = context.new_page()
+    enter(page, address, world.admin, "/admin/dead/jobs/?fp=0a1b2c3d")
+    page.get_by_label("all 60 that match").check()
+    page.locator("#picked").get_by_role("button", name="Replay").click()
+    page.get_by_label("Reason").fill("no script here")
+    page.get_by_role("button", name="Replay 60").click()
+    expect(page.locator(".flash").first).to_contain_text("Started")
+    context.close()
