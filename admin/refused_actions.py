@@ -35,9 +35,10 @@ def parse_payload(text: str) -> dict[str, Any]:
         found = json.loads(text, parse_constant=_no_constant)
     except RecursionError:
         raise InputError("payload", "nested too deeply") from None
+    except json.JSONDecodeError as error:
+        raise InputError("payload", f"not JSON: line {error.lineno}, column {error.colno}: {error.msg}") from None
     except ValueError as error:
-        where = f"line {error.lineno}, column {error.colno}: {error.msg}" if hasattr(error, "lineno") else str(error)
-        raise InputError("payload", f"not JSON: {where}") from None
+        raise InputError("payload", f"not JSON: {error}") from None
     if not isinstance(found, dict):
         raise InputError("payload", "expected one JSON object: column -> value")
     if "\\u0000" in json.dumps(found):

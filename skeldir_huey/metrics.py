@@ -78,7 +78,7 @@ TABLE: tuple[Row, ...] = (
     Row("skeldir_run_events", "counter", (), "events", "process", "Conversions that succeeded runs looked at."),
     Row("skeldir_run_allocations", "counter", (), "rows", "process", "Allocations that succeeded runs wrote."),
     Row("skeldir_ingest_events", "counter", ("outcome",), "events", "database", "Accepted, duplicate or refused."),
-    Row("skeldir_matview_age_seconds", "gauge", ("view",), "seconds", "database", "Since its last good refresh began."),
+    Row("skeldir_matview_age_seconds", "gauge", ("view",), "seconds", "database", "Of its data; 0: no input changed."),
     Row(
         "skeldir_matview_refresh_seconds", "gauge", ("view",), "seconds", "database", "How long its last refresh took."
     ),

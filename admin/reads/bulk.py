@@ -156,6 +156,7 @@ def sentence(verb: str, found: Progress, failed: Sequence[Any] = ()) -> str:
         why = reasons[0][0] if len(reasons) == 1 else ", ".join(f"{name} ({number(count)})" for name, count in reasons)
         said.append(f"{number(found.skipped_count)} skipped: {why}")
     if found.failed:
-        why = failed[0].detail if len(failed) == 1 else ", ".join(f"{row.detail} ({number(row.n)})" for row in failed[:3])
+        several = ", ".join(f"{row.detail} ({number(row.n)})" for row in failed[:3])
+        why = failed[0].detail if len(failed) == 1 else several
         said.append(f"{number(found.failed)} failed" + (f": {why}" if failed else ""))
     return ", ".join(said)

@@ -125,7 +125,7 @@ def compare(
     there = {version for _, version, _ in cells}
     with_rows = [version for version in versions if version in there]
     shown = with_rows[:COLUMNS]
-    sums = {(row.currency, row.model_version): row for row in connection.execute(_by_event(here))}
+    sums = {(row.currency, row.model_version): row for row in connection.execute(_by_event(here, period))}
     revenue = {
         row.currency: row
         for row in connection.execute(
@@ -183,7 +183,7 @@ def _by_channel() -> sa.Select[Any]:
     )
 
 
-def _by_event(here: Sequence[Any]) -> sa.Select[Any]:
+def _by_event(here: Sequence[Any], period: Period) -> sa.Select[Any]:
     per_event = (
         sa.select(
             Allocation.tenant_id,
@@ -206,6 +206,12 @@ def _by_event(here: Sequence[Any]) -> sa.Select[Any]:
             sa.func.count().filter(per_event.c.cents != Event.revenue_cents).label("wrong_count"),
         )
         .join(Event, sa.and_(Event.tenant_id == per_event.c.tenant_id, Event.id == per_event.c.event_id))
+        # Said again of the events, so that those of the period alone are read: attribution_events_valued.
+        .where(
+            Event.kind.in_(("conversion", "adjustment")),
+            Event.occurred_at >= period.first,
+            Event.occurred_at < period.end,
+        )
         .group_by(per_event.c.model_version, per_event.c.currency)
     )
 

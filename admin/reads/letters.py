@@ -55,6 +55,18 @@ def one(connection: Connection, letter_id: UUID) -> Row | None:
     return connection.execute(sa.select(*columns).where(FailedJob.id == letter_id)).one_or_none()
 
 
+def edited_to(connection: Connection, letter_id: UUID) -> UUID | None:
+    """Return the letter of the job that was made of this one with other arguments, if it died."""
+    original = sa.alias(FailedJob.__table__)
+    # By the job that the letter names: its index is there.
+    found: UUID | None = connection.scalar(
+        sa.select(FailedJob.id)
+        .join(original, FailedJob.task_id == original.c.replaced_by)
+        .where(original.c.id == letter_id, FailedJob.tenant_id.is_not_distinct_from(original.c.tenant_id))
+    )
+    return found
+
+
 def audit_of(connection: Connection, letter_id: UUID) -> Sequence[Row]:
     """Return what operators did to a letter, newest first."""
     return connection.execute(

@@ -7,13 +7,16 @@ from typing import Any
 from flask import flash, redirect, request
 from flask_admin import expose
 from flask_security import current_user
+from werkzeug.exceptions import Forbidden
 from werkzeug.wrappers import Response
 
-from admin import error_actions, export, letter_query, params, scope
+from admin import edit_replay, error_actions, export, letter_query, params, scope
 from admin.actions import VERBS
 from admin.charts import spark
 from admin.frames import frames_of
+from admin.guard import note_refusal
 from admin.panels import Panels
+from admin.permissions import NEED, can, require_fresh
 from admin.reads import bulk, errors, letters
 from admin.reads.overview import now as database_now
 from admin.reads.pages import COUNT_CAP
@@ -110,6 +113,39 @@ class DeadLettersView(ConsoleView):
         with scope.reading() as connection:
             return self.render("console/dead_letter.html", **_facts(Panels(connection), connection, letter_id))
 
+    @expose("/<letter_id>/edit", methods=("GET", "POST"))
+    def edit(self, letter_id: str) -> Any:
+        """Show the arguments as a form (GET), what would change, or replay with them (POST)."""
+        with scope.reading() as connection:
+            now = database_now(connection)
+            letter = letters.one(connection, params.path_uuid(letter_id))
+            if letter is None:
+                raise NotFound("no such dead letter")
+            message = edit_replay.stored_message(connection, letter.id)
+        if not can(current_user, "edit_replay", letter.tenant_id):
+            note_refusal("edit_replay", letter.tenant_id)
+            raise Forbidden(f"To edit and replay you need the role {NEED['edit_replay']} in this tenant.")
+        facts: dict[str, Any] = {"now": now, "letter": letter, "error": None, "changes": None, "found": None}
+        status = 200
+        try:
+            found = facts["found"] = edit_replay.editable(letter.task_name, message)
+            if request.method == "POST":
+                values = edit_replay.arguments_of_form(letter, found)
+                facts["changes"] = edit_replay.difference(found, values)
+                if params.form_choice("step", ("preview", "replay"), "preview") == "replay":
+                    reason = params.form_reason()
+                    require_fresh()
+                    changed = [name for name, _, _ in facts["changes"]]
+                    task_id = edit_replay.replay_edited(current_user, letter, values, changed, reason)
+                    flash(f"Replay queued with other arguments as job {task_id}.", "ok")
+                    return redirect(scope.link("dead.detail", letter_id=letter_id), 303)
+        except InputError as error:
+            facts["error"] = error
+            status = 400 if request.method == "POST" else 200
+        except Conflict as error:
+            return Response(self._too_late(letter_id, str(error)), 409, mimetype="text/html")
+        return Response(self.render("console/dead_edit.html", **facts), status, mimetype="text/html")
+
     @expose("/<letter_id>/<verb_name>", methods=("GET", "POST"))
     def verb(self, letter_id: str, verb_name: str) -> Any:
         """Ask for a reason (GET, the way without script), or do it (POST)."""
@@ -181,6 +217,7 @@ def _facts(panels: Panels, connection: Any, letter_id: str) -> dict[str, Any]:
         "arguments": {"args": letter.task_args, "kwargs": letter.task_kwargs},
         "audit": audit,
         "bulk_items": bulk_items,
+        "edited_to": panels.read(letters.edited_to, letter.id),
         "attempts": panels.read(letters.attempts_of, task_ids),
         "replay_job": panels.read(letters.job, letter.replayed_as),
         "verbs": [verb for verb in VERBS.values() if verb.needs_status == letter.status],

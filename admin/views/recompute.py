@@ -20,7 +20,7 @@ from admin.views.base import ConsoleView
 from skeldir_huey.errors import InputError, NotFound
 
 SPLITS = {"daily": "one run per day, one after the other", "one": "one run over the whole range"}
-BACKFILL_VERBS = {"cancel": recompute_actions.cancel_backfill, "resume": recompute_actions.resume_backfill}
+VERBS = {"cancel": recompute_actions.cancel_backfill, "resume": recompute_actions.resume_backfill}
 
 
 class RecomputeView(ConsoleView):
@@ -150,7 +150,7 @@ class RecomputeView(ConsoleView):
     @expose("/backfills/<backfill_id>/<verb_name>", methods=("GET", "POST"))
     def backfill(self, backfill_id: str, verb_name: str) -> Any:
         """Ask for a reason (GET), or cancel or resume a backfill (POST)."""
-        if verb_name not in BACKFILL_VERBS:
+        if verb_name not in VERBS:
             raise NotFound("no such verb")
         row_id = params.path_uuid(backfill_id)
         if request.method == "GET":
@@ -162,7 +162,7 @@ class RecomputeView(ConsoleView):
             reason = params.form_reason()
         except InputError as error:
             return self._steer(row_id, verb_name, error)
-        BACKFILL_VERBS[verb_name](current_user, tenant_id, row_id, reason)
+        VERBS[verb_name](current_user, tenant_id, row_id, reason)
         flash("Cancelled: it stops after the day that is under way." if verb_name == "cancel" else "It goes on.", "ok")
         return redirect(scope.link("recompute.index", tenant=tenant_id), 303)
 

@@ -776,7 +776,8 @@ PII = f"""
 create function app.pii_key(body text) returns text language plpgsql immutable strict parallel safe as $$
 declare
   -- What stands before ": is a key, also in JSON within a text, where the quotes are escaped.
-  keys text := (select lower(string_agg(split_part(part, '"', -1), '":')) || '":' from string_to_table(body, '":') part);
+  keys text := (select lower(string_agg(split_part(part, '"', -1), '":')) || '":'
+                  from string_to_table(body, '":') part);
 begin
   -- Not by translate(), which takes three times as long as all of these.
   keys := replace(replace(replace(replace(replace(replace(keys, '_', ''), '-', ''), ' ', ''), '.', ''), '/', ''),

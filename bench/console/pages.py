@@ -26,17 +26,17 @@ class Page:
 
 # Behind the menu: name, path with the ids below in braces, and whether it is a list.
 BEHIND = (
-    ("overview, 7 days", "/admin/?range=7d", False),
+    ("overview 7 days", "/admin/?range=7d", False),
     ("dead letters by job", "/admin/dead/jobs/", True),
-    ("dead letters by job, deep", "/admin/dead/jobs/?after={deep}", True),
+    ("dead letters by job deep", "/admin/dead/jobs/?after={deep}", True),
     ("dead letter", "/admin/dead/{letter}/", False),
-    ("jobs, dead", "/admin/jobs/?state=dead", True),
+    ("jobs dead", "/admin/jobs/?state=dead", True),
     ("job", "/admin/jobs/{task}/", False),
     ("queue", "/admin/queues/attribution/", False),
-    ("recompute, one tenant", "/admin/recompute/?tenant={tenant}", True),
+    ("recompute one tenant", "/admin/recompute/?tenant={tenant}", True),
     ("dry run of a month", "/admin/recompute/ask?tenant={tenant}&start={month_ago}&end={yesterday}", False),
     ("run", "/admin/recompute/{run}/", False),
-    ("allocations, 7 days", "/admin/allocations/?tenant={tenant}", False),
+    ("allocations 7 days", "/admin/allocations/?tenant={tenant}", False),
     ("events of a channel", "/admin/allocations/events?tenant={tenant}&channel=email", True),
     ("sale", "/admin/allocations/{sale}/?tenant={tenant}", False),
     ("tenant", "/admin/tenants/{tenant}/", False),

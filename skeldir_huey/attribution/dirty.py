@@ -26,7 +26,7 @@ def dirty_windows(connection: Connection, tenant_id: UUID) -> list[Identity]:
     """Return the fewest windows of whole UTC days that cover the tenant's dirty ranges, oldest first.
 
     None while no version is published. A window whose run failed is left out: its dead letter waits for an operator,
-    and a new job each minute would only make more of them. One whose job is gone from the queue has no letter: it is in.
+    and a new job each minute would only make more of them. One whose job is gone has no letter: it stays in.
     """
     found = rows(connection, sql("attribution", "dirty_windows"), {"tenant_id": tenant_id})
     return [

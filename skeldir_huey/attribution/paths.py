@@ -9,8 +9,8 @@ have no path. The newest journeys may still convert: they count as not converted
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import date, timedelta
+from typing import NamedTuple
 from uuid import UUID
 
 from sqlalchemy.engine import Connection
@@ -23,8 +23,7 @@ from skeldir_huey.errors import InputError
 _REACH_DAYS = LOOKBACK_S // 86_400 + 1
 
 
-@dataclass(frozen=True)
-class PathCount:
+class PathCount(NamedTuple):
     """One path: its channels in order, and how many journeys of it converted and did not."""
 
     channels: tuple[str, ...]
@@ -66,11 +65,15 @@ def read_paths(
     if last_day < first_day:
         raise InputError("last_day", f"must not be before first_day: {last_day} is before {first_day}")
     values = {"tenant_id": tenant_id, "first_day": first_day, "end_day": last_day + timedelta(days=1)}
+    # Plain tuples, not rows by name: there may be hundreds of thousands.
+    found = connection.exec_driver_sql(sql("attribution", "read_paths"), values)
+    if dedupe == "none":
+        return [PathCount(tuple(path.split(">")), converted, lost) for path, converted, lost in found]
     counts: dict[tuple[str, ...], tuple[int, int]] = {}
-    for row in rows(connection, sql("attribution", "read_paths"), values):
-        channels = deduped(row["path"].split(">"), dedupe)
-        converted, lost = counts.get(channels, (0, 0))
-        counts[channels] = converted + row["conversion_count"], lost + row["null_count"]
+    for path, converted, lost in found:
+        channels = deduped(path.split(">"), dedupe)
+        before = counts.get(channels, (0, 0))
+        counts[channels] = before[0] + converted, before[1] + lost
     return [PathCount(channels, *both) for channels, both in counts.items()]
 
 

@@ -86,8 +86,9 @@ def _letters(operation: dict[str, Any], share: dict[str, Any]) -> sa.Select[Any]
     here = sa.tuple_(sa.literal(operation["cutoff_at"]), sa.literal(operation["cutoff_id"]))
     untouched = sa.and_(table.status == wanted, table.status_at <= operation["drafted_at"])
     changed = sa.and_(table.status != wanted, table.status_at > operation["drafted_at"])
-    found = (
-        sa.select(table.id, table.status, table.failed_at, table.task_name)
+    columns: tuple[Any, ...] = (table.id, table.status, table.failed_at, table.task_name)
+    found: sa.Select[Any] = (
+        sa.select(*columns)
         .where(*LetterFilter.of_json(operation["filter"]).conditions(with_status=False))
         .where(key <= here, sa.or_(untouched, changed))
     )

@@ -16,7 +16,7 @@ from skeldir_huey.log import redact
 from skeldir_huey.queue import states
 from skeldir_huey.queue.fingerprint import fingerprint
 from skeldir_huey.queue.jobs import Job
-from skeldir_huey.queue.messages import JsonSerializer, class_name, encode, traceback_of
+from skeldir_huey.queue.messages import JsonSerializer, check_size, class_name, encode, traceback_of
 from skeldir_huey.queue.storage import statement
 
 # Called as (connection, task name, tenant id, arguments by name, new task id) inside the replay's transaction; an
@@ -43,8 +43,12 @@ def write_letter(signal: str, job: Job, error_type: str, error: BaseException | 
         "fingerprint": fingerprint(job.task_name, exception_class, message, traceback_text),
     }
     if job.letter_id is not None:
-        connection.exec_driver_sql(statement("letter_again"), letter)
-        return
+        again = letter | {"task_id": job.task_id}
+        if connection.exec_driver_sql(statement("letter_again"), again).rowcount or not _was_edited(connection, job):
+            return
+        letter["id"] = uuid.uuid4()
+        note = {"id": job.letter_id, "task_id": job.task_id, "note": f"replaced by dead letter {letter['id']}"}
+        connection.exec_driver_sql(statement("letter_replaced"), note)
     connection.exec_driver_sql(
         statement("letter_insert"),
         letter
@@ -57,8 +61,14 @@ def write_letter(signal: str, job: Job, error_type: str, error: BaseException | 
             "task_kwargs": _json(job.kwargs),
             "correlation_id": job.correlation_id,
             "message": job.claim.message if job.claim else job.message,
+            "edited_from": job.letter_id,
         },
     )
+
+
+def _was_edited(connection: Connection, job: Job) -> bool:
+    found = rows(connection, statement("letter_status"), {"id": job.letter_id})
+    return bool(found) and found[0]["replaced_by"] == job.task_id
 
 
 def close_letter(signal: str, job: Job, state: str) -> None:
@@ -100,14 +110,56 @@ def replay(connection: Connection, letter_id: UUID, *, priority: float = 0) -> s
         Conflict: it is not pending: somebody replayed, resolved or abandoned it.
     """
     task_id = str(uuid.uuid4())
-    taken = rows(connection, statement("letter_take"), {"id": letter_id, "replayed_as": task_id})
-    if not taken:
-        found = rows(connection, statement("letter_status"), {"id": letter_id})
-        if not found:
-            raise NotFound(f"no dead letter {letter_id}")
-        again = f" as job {found[0]['replayed_as']}" if found[0]["replayed_as"] else ""
-        raise Conflict(f"dead letter {letter_id} is {found[0]['status']}{again}, not pending")
-    letter = taken[0]
+    letter = _take(connection, letter_id, task_id, "letter_take")
+    _enqueue(connection, letter_id, letter, task_id, fresh_message(bytes(letter["message"]), task_id), priority)
+    _tell(connection, letter, task_id)
+    return task_id
+
+
+def replay_edited(connection: Connection, letter_id: UUID, kwargs: dict[str, Any]) -> str:
+    """Enqueue a dead letter's job with other arguments, on the caller's transaction; returns the new task id.
+
+    Task and tenant stay. The letter keeps what it says and names the new job; it is resolved when that is done. When
+    that dies it gets a letter of its own, which names this one.
+
+    Raises:
+        NotFound, Conflict: as `replay`.
+        QueueError: the message is not understood, or would be too large.
+    """
+    task_id = str(uuid.uuid4())
+    letter = _take(connection, letter_id, task_id, "letter_replace")
+    serializer = JsonSerializer()
+    read = serializer.deserialize(fresh_message(bytes(letter["message"]), task_id))
+    message = serializer.serialize(read._replace(id=task_id, args=(), kwargs=kwargs))
+    _enqueue(connection, letter_id, letter, task_id, check_size(message, letter["task_name"]), 0)
+    _tell(connection, letter | {"message": message}, task_id)
+    return task_id
+
+
+def arguments_of(message: bytes) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Return the arguments in a stored message.
+
+    Raises:
+        QueueError: it is not understood.
+    """
+    read = JsonSerializer().deserialize(message)
+    return tuple(read.args), dict(read.kwargs)
+
+
+def _take(connection: Connection, letter_id: UUID, task_id: str, name: str) -> dict[str, Any]:
+    taken = rows(connection, statement(name), {"id": letter_id, "replayed_as": task_id})
+    if taken:
+        return taken[0]
+    found = rows(connection, statement("letter_status"), {"id": letter_id})
+    if not found:
+        raise NotFound(f"no dead letter {letter_id}")
+    again = f" as job {found[0]['replayed_as']}" if found[0]["replayed_as"] else ""
+    raise Conflict(f"dead letter {letter_id} is {found[0]['status']}{again}, not pending")
+
+
+def _enqueue(
+    connection: Connection, letter_id: UUID, letter: dict[str, Any], task_id: str, message: bytes, priority: float
+) -> None:
     connection.exec_driver_sql(
         statement("enqueue"),
         {
@@ -117,7 +169,7 @@ def replay(connection: Connection, letter_id: UUID, *, priority: float = 0) -> s
             "task_name": letter["task_name"],
             "tenant_id": letter["tenant_id"],
             "correlation_id": letter["correlation_id"],
-            "message": fresh_message(bytes(letter["message"]), task_id),
+            "message": message,
             "run_at": None,
             "now": None,
             "tick_key": None,
@@ -127,8 +179,6 @@ def replay(connection: Connection, letter_id: UUID, *, priority: float = 0) -> s
             "always_notify": True,
         },
     )
-    _tell(connection, letter, task_id)
-    return task_id
 
 
 def _tell(connection: Connection, letter: dict[str, Any], task_id: str) -> None:

@@ -34,6 +34,7 @@ class LaneTaskWrapper(TaskWrapper):
         if settings["unique"] is not None:
             settings["unique"] = staticmethod(settings["unique"])
         settings["explicit_name"] = name
+        settings["function"] = staticmethod(func)
         return super().create_task(func, context, name, **settings)
 
 
@@ -65,6 +66,10 @@ class NamedRegistry(Registry):
     def knows(self, task_name: str) -> bool:
         """Say whether a task of this name, as jobs store it, is registered."""
         return task_name in self._registry
+
+    def function_of(self, task_name: str) -> Callable[..., Any] | None:
+        """Return the function behind a task's name, None when no such task is registered."""
+        return getattr(self._registry.get(task_name), "function", None)
 
     def unregister(self, task_class: Any) -> bool:
         self._plain_names.discard(super().task_to_string(task_class))

@@ -315,3 +315,12 @@ def test_a_tenant_without_models_or_events_is_told_so(world: World, client_of: C
     text = page(client_of(world.admin), f"/admin/allocations/?tenant={empty}")
     assert "No model version yet" in text
     assert "No model version yet" in page(client_of(world.admin), f"/admin/recompute/ask?tenant={empty}")
+
+
+def test_a_comparison_that_takes_too_long_says_so_and_the_page_lives(world: World, client_of: Client) -> None:
+    client = client_of(world.operator_a)
+    with world.database.connect() as holder, holder.cursor() as cursor:
+        cursor.execute("lock table attribution_allocations in access exclusive mode")
+        text = page(client, f"/admin/allocations/?tenant={world.a.tenant_id}")
+        holder.rollback()
+    assert "took longer than 5 s" in part(text, "channels") and "Base model" in text

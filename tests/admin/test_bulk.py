@@ -160,15 +160,15 @@ def test_a_draft_means_what_the_list_showed(world: World, client_of: Client) -> 
     client = client_of(world.admin)
     text = text_of(client, f"/admin/dead/jobs/?error=another&range=24h&tenant={world.a.tenant_id}")
     form = text[text.index('id="picked"') : text.index("</form>", text.index('id="picked"'))]
-    fields = dict(re.findall(r'type="hidden" name="(\w+)" value="([^"]+)"', form))
+    fields: dict[str, Any] = dict(re.findall(r'type="hidden" name="(\w+)" value="([^"]+)"', form))
     assert fields.pop("tenant") == str(world.a.tenant_id)
     assert fields["error"] == "another" and fields["range"] == "24h" and fields["status"] == "pending"
-    response = send(client, "/admin/bulk/draft", world.a.tenant_id, **fields | {"all": "1", "verb": "replay"})
+    response = send(client, "/admin/bulk/draft", world.a.tenant_id, **{**fields, "all": "1", "verb": "replay"})
     assert "Replay 3 dead letters" in text_of(client, response.location)
     ids = [
         str(row[0]) for row in world.database.query("select id from worker_failed_jobs where fingerprint = %s", (FP,))
     ]
-    response = send(client, "/admin/bulk/draft", world.a.tenant_id, **fields | {"letter": ids[:1], "verb": "abandon"})
+    response = send(client, "/admin/bulk/draft", world.a.tenant_id, **{**fields, "letter": ids[:1], "verb": "abandon"})
     assert "Abandon 1 dead letter" in text_of(client, response.location)
 
 
@@ -185,9 +185,9 @@ def test_a_draft_means_what_the_list_showed(world: World, client_of: Client) -> 
         {"verb": "replay", "all": "", "letter": "x"},
     ],
 )
-def test_drafts_that_mean_nothing_are_refused(world: World, client_of: Client, fields: dict[str, str]) -> None:
+def test_drafts_that_mean_nothing_are_refused(world: World, client_of: Client, fields: dict[str, Any]) -> None:
     add_letters(world.database, world.a.tenant_id, 1)
-    response = send(client_of(world.admin), "/admin/bulk/draft", **{"all": "1", "fp": FP} | fields)
+    response = send(client_of(world.admin), "/admin/bulk/draft", **{"all": "1", "fp": FP, **fields})
     assert response.status_code == 400 and world.count("huey.bulk_operation") == 0
 
 
@@ -199,7 +199,7 @@ def test_pause_continue_cancel_undo(world: World, client_of: Client, run_all: Ca
     assert confirm(client, path, tenant).status_code == 303
     data = huey.storage.dequeue()
     assert data is not None
-    huey.execute(huey.task_of(data))  # type: ignore[arg-type]
+    huey.execute(huey.task_of(data))
     assert send(client, f"{path}pause", tenant, reason="have to look").status_code == 303
     run_all()
     assert world.count("worker_failed_jobs", "status = 'abandoned' and fingerprint = %s", (FP,)) == 200

@@ -8,6 +8,8 @@ from uuid import uuid4
 
 from flask.testing import FlaskClient
 
+from skeldir_huey.db.engine import transaction
+from skeldir_huey.queue import control
 from skeldir_huey.queue.instance import huey
 from skeldir_huey.queue.messages import JsonSerializer
 from skeldir_huey.tasks.housekeeping import ping
@@ -196,6 +198,19 @@ def test_asking_to_cancel_ends_a_job_before_it_runs(world: World, client_of: Cli
     assert ask_cancel(operator, foreign, world.a.tenant_id, query) == 404
     assert not huey.is_revoked(foreign)
     huey.storage.close()
+
+
+def test_the_database_itself_refuses_to_cancel_across_the_wall(world: World) -> None:
+    foreign, of_nobody = add_job(world.database, world.b.tenant_id, "waiting"), add_job(world.database, None, "waiting")
+    mine = add_job(world.database, world.a.tenant_id, "waiting")
+    with transaction(world.a.tenant_id, role="console_tenant", who="console") as connection:
+        assert control.ask_cancel(connection, foreign) is None
+        assert control.ask_cancel(connection, of_nobody) is None
+        asked = control.ask_cancel(connection, mine)
+    assert asked is not None and asked["asked"]
+    with transaction(None, role="console_global", who="console") as connection:
+        assert control.ask_cancel(connection, foreign) is None and control.ask_cancel(connection, of_nobody)
+    assert {row[0] for row in world.database.query("select key from huey.result")} == {f"r:{mine}", f"r:{of_nobody}"}
 
 
 def test_texts_from_outside_stay_text(world: World, client_of: Client) -> None:

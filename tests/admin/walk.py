@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 import re
 import sys
 from collections import Counter
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from itertools import product
+from types import ModuleType
 from typing import Any
 from urllib.parse import parse_qsl, urljoin, urlsplit
 from uuid import UUID, uuid4
@@ -43,8 +46,7 @@ select a.attrelid::regclass::text, a.attname::text, t.column_name::text
   join information_schema.columns t on t.table_schema = c.relnamespace::regnamespace::text
    and t.table_name = c.relname and t.column_name = 'tenant_id'
  where c.relnamespace::regnamespace::text in ('public', 'huey') and not a.attisdropped
-   and a.atttypid in ('uuid'::regtype, 'text'::regtype) and a.attname <> 'tenant_id'
-   and (a.attname = 'id' or a.attname ~ '(_id|_as|fingerprint)$')
+   and a.attname in ('id', 'task_id', 'fingerprint', 'correlation_id', 'model_version')
  order by 1, 2
 """
 _TABLES = """
@@ -62,9 +64,18 @@ def rules(app: Flask, method: str) -> list[Rule]:
 
 
 def words_of(app: Flask, rule: Rule) -> tuple[str, ...]:
-    """Return the verbs of a page: the VERBS of its file, else every verb there is."""
-    module = sys.modules[app.view_functions[rule.endpoint].__module__]
-    return tuple(getattr(module, "VERBS", WORDS))
+    """Return the verbs of a page: what its function compares `verb_name` with, else every verb there is."""
+    function = app.view_functions[rule.endpoint]
+    source = inspect.getsource(inspect.unwrap(function))
+    known = re.findall(r"verb_name not in ([\w.]+)|([\w.]+)\.get\(verb_name\)", source)
+    names = [name for pair in known for name in pair if name]
+    found = {str(word) for name in names for word in resolve(sys.modules[function.__module__], name)}
+    return tuple(sorted(found)) or tuple(WORDS)
+
+
+def resolve(module: ModuleType, dotted: str) -> Any:
+    """Return what a dotted name means in a module."""
+    return functools.reduce(getattr, dotted.split("."), module)
 
 
 def paths(app: Flask, rule: Rule, row_id: object = "") -> Iterator[str]:
@@ -87,7 +98,7 @@ def ids_of(database: Database, tenant_id: UUID) -> set[str]:
     """Return every id in the rows of a tenant, of whatever table."""
     found = set()
     for table, column, _ in database.query(_KEYS):
-        statement = f"select distinct {column}::text from {table} where tenant_id = %s limit 3"
+        statement = f"select distinct {column}::text from {table} where tenant_id = %s limit 1"
         found |= {value for (value,) in database.query(statement, (str(tenant_id),)) if value}
     return found | {str(tenant_id)}
 

@@ -1,4 +1,4 @@
-"""Events that come late, in any order: the runs of their dirty ranges end where a reading of all events at once ends."""
+"""Events that come late, in any order: the runs of their dirty ranges end where a reading of them all at once ends."""
 
 from __future__ import annotations
 

@@ -11,10 +11,12 @@ import pytest
 
 from skeldir_huey.attribution import store
 from skeldir_huey.attribution.allocate import statement
+from skeldir_huey.db import engine
 from skeldir_huey.db.engine import transaction
 from tests.attribution.runner import CHANNELS, make_version, run_window
 from tests.cluster import Database
 from tests.factories import DAY, make_tenant
+from tests.waiting import until
 
 SEED = """
 insert into attribution_events (tenant_id, occurred_at, event_type, kind, journey_key, session_id, channel,
@@ -73,3 +75,18 @@ def plan_of(tenant_id: UUID, version: str) -> set[str]:
         }
         plan = connection.exec_driver_sql(f"explain (format json) {text}", values).scalar_one()
     return indexes((json.loads(plan) if isinstance(plan, str) else plan)[0]["Plan"])
+
+
+def test_version_that_statistics_do_not_know_is_checked_by_key(database: Database) -> None:
+    """The sum check of a version's first run once read all of its rows for each event."""
+    tenant_id = make_tenant(database)
+    database.query(SEED, {"first": str(tenant_id), "second": str(tenant_id), "start": DAY})
+    end = DAY + timedelta(days=4)
+    run_window(tenant_id, make_version(tenant_id, "even_split", channels=CHANNELS), DAY, end)
+    database.query("analyze")
+    run_window(tenant_id, make_version(tenant_id, "linear"), DAY, end)
+    engine.dispose()  # sessions that end say what they read
+    read = "select coalesce(sum(idx_tup_read), 0)::bigint from pg_stat_user_indexes where indexrelname = %s"
+    until(lambda: database.value(read, ("attribution_allocations_pkey",)) > 0, 10)
+    rows = int(database.value("select count(*) from attribution_allocations"))
+    assert database.value(read, ("attribution_allocations_time",)) < 5 * rows

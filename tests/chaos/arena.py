@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from statistics import fmean, quantiles
 from typing import Any
 from uuid import UUID
 
@@ -29,6 +30,9 @@ from tests.conftest import ROOT, TEMPLATE, point_at, prepare
 from tests.factories import make_tenant
 from tests.processes import BIN, free_ports
 from tests.waiting import until
+
+LAG_LIMIT_S = 1.0
+LOAD_LIMIT = 4.0  # a run by itself makes one to one and a half
 
 
 class Consumer:
@@ -178,11 +182,15 @@ class Arena:
 
 
 class Lag(threading.Thread):
-    """Measures how late this machine wakes a thread up: with more than a second, no figure of time means anything."""
+    """Measures how late this machine wakes a thread up, and how many threads compete for a processor.
+
+    With too much of either no figure of time means anything.
+    """
 
     def __init__(self) -> None:
         super().__init__(daemon=True)
         self.late_s: list[float] = []
+        self.load: list[float] = []  # per processor
         self._over = threading.Event()
         self.start()
 
@@ -192,6 +200,19 @@ class Lag(threading.Thread):
             if self._over.wait(0.05):
                 return
             self.late_s.append(time.monotonic() - began - 0.05)
+            self.load.append(os.getloadavg()[0] / (os.cpu_count() or 1))
+
+    def clear(self) -> None:
+        """Forget what was before."""
+        self.late_s.clear()
+        self.load.clear()
+
+    def too_busy(self) -> str | None:
+        """Return why times that were taken meanwhile are not the product's; None if they are."""
+        p99, load = quantiles(self.late_s or [0.0, 0.0], n=100)[-1], fmean(self.load or [0.0])
+        if p99 > LAG_LIMIT_S:
+            return f"this machine wakes threads {p99:.1f} s late (p99)"
+        return f"{load:.1f} threads compete for each processor" if load > LOAD_LIMIT else None
 
     def stop(self) -> None:
         self._over.set()

@@ -29,7 +29,7 @@ SURVIVOR = "survivor"  # a consumer that only the server's faults reach: with it
 
 # How many of each in a wave of 75 seconds; a longer budget has several.
 WAVE_S = 75.0
-DECK = {KILL_WORKER: 58, CUT: 30}
+DECK = {KILL_WORKER: 72, CUT: 30}
 WHOLE = {KILL_CONSUMER: 5, KILL_SCHEDULER: 3, TERM: 4, HUP: 2}  # one after the other, see CALM_S
 STOPS = 4  # at the same time, at the beginning
 RESTARTS_AT = ((0.32, FAST), (0.5, IMMEDIATE), (0.68, FAST), (0.86, IMMEDIATE))  # of the wave

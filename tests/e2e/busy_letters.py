@@ -20,7 +20,8 @@ with made as (
   from (values ('replay', 'done', interval '1 hour'), ('replay', 'running', interval '4 minutes'),
                ('abandon', 'draft', interval '1 minute')) kinds (verb, state, age)
   returning id, state)
-insert into huey.bulk_share (operation_id, tenant_id, item_count, done_count, failed_count, skipped, cursor_at, ended_at)
+insert into huey.bulk_share (operation_id, tenant_id, item_count, done_count, failed_count, skipped, cursor_at,
+  ended_at)
 select id, tenant, letters, handled - 40, 7, '{"already replayed": 33}', now(), case when ended then now() end
 from made cross join lateral (values
   (%(a)s::uuid, 18000, case when state = 'done' then 18000 else 11200 end, state = 'done'),
@@ -49,11 +50,11 @@ def fill(world: World) -> None:
 def paths(world: World) -> dict[str, str]:
     """Return the pages of these rows, by name; those of rows that are not there are left out."""
     operations = world.database.query("select state, id from huey.bulk_operation order by created_at")
-    records = world.database.query("select id from dead_events order by created_at desc limit 1")
+    records = world.database.query("select remediation_status, id from dead_events order by created_at desc limit 1")
     return {
         "dead-jobs": "/admin/dead/jobs/",
         "bulk": "/admin/bulk/",
         "refused": "/admin/refused/",
         **{f"bulk-{state}": f"/admin/bulk/{operation}/" for state, operation in operations},
-        **{"refused-record": f"/admin/refused/{record}/" for (record,) in records},
+        **{f"refused-{status}": f"/admin/refused/{record}/" for status, record in records},
     }

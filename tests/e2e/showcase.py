@@ -285,28 +285,31 @@ def paths(world: World) -> dict[str, str]:
     }
 
 
-def take(world: World, folder: Path, executable: str, only: set[str]) -> None:
-    """Write a picture of each page in each width and theme."""
+LOOKS = tuple((size, scheme) for size in ((1280, 860), (390, 844)) for scheme in ("light", "dark"))
+
+
+def take(world: World, folder: Path, executable: str, only: set[str], looks: Any = LOOKS) -> None:
+    """Write a picture of each page in each width and theme, or in the looks that are given."""
     folder.mkdir(parents=True, exist_ok=True)
     with console() as address, browser(executable) as started:
-        for width, height in ((1280, 860), (390, 844)):
-            for scheme in ("light", "dark"):
-                context = started.new_context(
-                    viewport={"width": width, "height": height},
-                    color_scheme="dark" if scheme == "dark" else "light",
-                )
-                page = context.new_page()
-                page.goto(f"{address}/admin/login")
+        for (width, height), scheme in looks:
+            context = started.new_context(
+                viewport={"width": width, "height": height},
+                color_scheme="dark" if scheme == "dark" else "light",
+            )
+            page = context.new_page()
+            page.goto(f"{address}/admin/login")
+            if not only or "login" in only:
                 page.screenshot(path=folder / f"login-{width}-{scheme}.png")
-                enter(page, address, world.admin)
-                for name, path in paths(world).items():
-                    if not only or name in only:
-                        page.goto(address + path)
-                        page.screenshot(path=folder / f"{name}-{width}-{scheme}.png", full_page=True)
-                context.close()
+            enter(page, address, world.admin)
+            for name, path in paths(world).items():
+                if not only or name in only:
+                    page.goto(address + path)
+                    page.screenshot(path=folder / f"{name}-{width}-{scheme}.png", full_page=True)
+            context.close()
 
 
-def main(folder: Path, only: set[str]) -> None:
+def main(folder: Path, only: set[str], looks: Any = LOOKS) -> None:
     """Make a cluster, seed it, take the pictures, remove it."""
     executable = program("chromium")
     assert executable, "no Chromium found"
@@ -330,7 +333,7 @@ def main(folder: Path, only: set[str]) -> None:
             )
             for (letter, tenant), verb in zip(letters, ("replay", "abandon", "replay"), strict=True):
                 act(client, letter, verb, tenant, reason="the import was repeated, see ticket 4711")
-            take(world, folder, executable, only)
+            take(world, folder, executable, only, looks)
     finally:
         cluster.remove()
 

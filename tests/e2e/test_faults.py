@@ -15,7 +15,7 @@ from tests.chaos.crash_points import CRASHED
 from tests.chaos.proxy import Proxy
 from tests.cluster import Cluster, Database
 from tests.conftest import TEMPLATE, point_at, prepare
-from tests.e2e.conftest import BIN, StartConsumer
+from tests.e2e.conftest import BIN, ConsumerProcess, StartConsumer
 from tests.factories import make_tenant
 from tests.waiting import until
 
@@ -181,7 +181,11 @@ def run_with_crashes(start_consumer: StartConsumer, done: Callable[[], bool], co
     crashes = 0
     while True:
         consumer = start_consumer(ready=False, command=CHAOS_CONSUMER, **settings)
-        until(lambda one=consumer: done() or one.process.poll() is not None, 40, consumer.log.read_text)
+
+        def over(one: ConsumerProcess = consumer) -> bool:
+            return done() or one.process.poll() is not None
+
+        until(over, 40, consumer.log.read_text)
         if consumer.process.poll() is None:
             break
         assert consumer.process.returncode == CRASHED, consumer.log.read_text()

@@ -156,7 +156,7 @@ def test_pause_stops_between_two_batches_and_going_on_finishes(
 ) -> None:
     add_letters(database, tenants[0], 450)
     operation = add_operation(database)
-    step = huey.task_of(huey.storage.dequeue())  # type: ignore[arg-type]
+    step = huey.task_of(huey.storage.dequeue())
     huey.execute(step)
     database.query("update huey.bulk_operation set state = 'paused'")
     run_all()

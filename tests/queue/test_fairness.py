@@ -67,11 +67,12 @@ def test_a_running_consumer_starts_the_single_job_after_what_it_has_claimed(
     a, b = tenants
     huey.enqueue_many(work.effect.s("x", tenant_id=a) for _ in range(BACKLOG))
     huey.open_process({"worker_type": "thread", "worker_count": 1})
-    assert huey.desk is not None
-    until(lambda: huey.desk.may_claim, 10)
+    desk = huey.desk
+    assert desk is not None
+    until(lambda: desk.may_claim, 10)
 
     def run_one() -> UUID:
-        claim = huey.desk.take(1.0)
+        claim = desk.take(1.0)
         assert claim is not None and claim.tenant_id is not None
         huey.execute(huey.task_of(ClaimedMessage.of(claim)))
         return claim.tenant_id

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
@@ -12,6 +13,7 @@ import pytest
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError
 
+from skeldir_huey import cli
 from skeldir_huey.db.engine import transaction
 from skeldir_huey.errors import InputError
 from skeldir_huey.reports import registry
@@ -234,3 +236,26 @@ def test_tenants_see_their_own_rows_of_views_and_summaries(database: Database, t
             assert found == [mine], name
         with transaction(None) as connection:
             assert not connection.exec_driver_sql(f"select 1 from {name}").all()
+
+
+def test_the_command_shows_and_refreshes(
+    database: Database, tenant_id: UUID, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["views", "--json"]) == 0
+    shown = {row["view"]: row for row in json.loads(capsys.readouterr().out)}
+    assert set(shown) == {view.name for view in REPORTS}
+    assert shown[PERFORMANCE.name]["state"] == "behind" and shown[PERFORMANCE.name]["refreshed_at"] is None
+    assert cli.main(["views", "refresh", "channel_performance"]) == 0
+    printed = capsys.readouterr().out
+    assert "allocation_days: refreshed" in printed and "mv_channel_performance: refreshed" in printed
+    assert database.value("select count(*) from mv_channel_performance") == 3
+    assert cli.main(["views", "refresh", PERFORMANCE.name, "--force", "--json"]) == 0
+    (row,) = json.loads(capsys.readouterr().out)
+    assert row["state"] == "fresh" and row["last"]["asked_by"] == "command" and row["row_count"] == 3
+    with begin() as connection:
+        connection.exec_driver_sql("select app.refresh_report('mv_channel_performance', true)")
+        assert cli.main(["views", "refresh", PERFORMANCE.name, "--force"]) == 1
+        assert "skipped: another refresh of it is running" in capsys.readouterr().out
+    database.query("update report_changes set created_at = created_at - interval '2 hours'")
+    assert cli.main(["views", "--check"]) == 1
+    assert cli.main(["views", "--force"]) == 2 and cli.main(["views", "refresh", "nothing"]) == 2

@@ -50,7 +50,7 @@ removed as (
    where tenant_id = %(tenant_id)s and ctid = any (array(select place from compared where cents is null))
   returning model_version, converted_at
 ),
--- Nobody else writes rows of these versions meanwhile, so no ON CONFLICT is needed, whose inserts cost half as much again.
+-- Nobody else writes rows of these versions meanwhile, so rows that are not there need no ON CONFLICT, which costs more.
 added as (
   insert into attribution_allocations
     (tenant_id, event_id, model_version, channel_code, allocation_ratio, allocated_revenue_cents, currency,
@@ -61,13 +61,19 @@ added as (
    where place is null
   returning model_version, converted_at
 ),
+-- By key, row for row: an update that joins could be planned as a loop over all of them for each.
 corrected as (
-  update attribution_allocations a
-     set allocation_ratio = c.ratio, allocated_revenue_cents = c.cents, currency = c.currency,
-         is_fallback = c.is_fallback, run_id = (%(run_ids)s::uuid[])[c.version_no]
-    from compared c
-   where a.tenant_id = %(tenant_id)s and a.ctid = c.place
-     and a.ctid = any (array(select place from compared where place is not null and cents is not null))
+  insert into attribution_allocations as a
+    (tenant_id, event_id, model_version, channel_code, allocation_ratio, allocated_revenue_cents, currency,
+     is_fallback, model_type, run_id, converted_at)
+  select %(tenant_id)s, event_id, (%(model_versions)s::text[])[version_no], channel_code, ratio, cents, currency,
+         is_fallback, (%(model_types)s::text[])[version_no], (%(run_ids)s::uuid[])[version_no], occurred_at
+    from compared
+   where place is not null and cents is not null
+  on conflict (tenant_id, event_id, model_version, channel_code) do update
+     set allocation_ratio = excluded.allocation_ratio,
+         allocated_revenue_cents = excluded.allocated_revenue_cents,
+         currency = excluded.currency, is_fallback = excluded.is_fallback, run_id = excluded.run_id
   returning a.model_version, a.converted_at
 ),
 -- Which conversion times changed, as one span per hour: whose checksum is old now, see mark_stale.sql.

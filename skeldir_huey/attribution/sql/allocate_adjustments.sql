@@ -12,6 +12,7 @@ with sales as (
      and exists (select from attribution_events a
                   where a.tenant_id = %(tenant_id)s and a.parent_event_id = s.id and a.kind = 'adjustment')
 ),
+-- Versions are compared as expressions, so that only the key's index serves, whatever statistics know of a version.
 -- All adjustments of a sale together: what is left to give back depends on those before.
 adjusted as materialized (
   select a.id as event_id, a.parent_event_id as sale_id, a.occurred_at, a.currency,
@@ -34,7 +35,7 @@ floored as (
      select o.channel_code, o.allocation_ratio, o.is_fallback, o.allocated_revenue_cents,
             sum(o.allocated_revenue_cents) over () as whole
        from attribution_allocations o
-      where o.tenant_id = %(tenant_id)s and o.event_id = j.sale_id and o.model_version = %(model_version)s
+      where o.tenant_id = %(tenant_id)s and o.event_id = j.sale_id and o.model_version || '' = %(model_version)s
       order by o.channel_code) s
 ),
 ranked as (
@@ -63,7 +64,7 @@ compared as materialized (
                  o.allocation_ratio, o.allocated_revenue_cents, o.is_fallback, o.ctid
             from adjusted j
             join attribution_allocations o
-              on o.tenant_id = %(tenant_id)s and o.event_id = j.event_id and o.model_version = %(model_version)s)
+              on o.tenant_id = %(tenant_id)s and o.event_id = j.event_id and o.model_version || '' = %(model_version)s)
          both_sides
    group by event_id, channel_code
 ),

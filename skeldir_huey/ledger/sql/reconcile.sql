@@ -50,7 +50,7 @@ amounts as (
     from valued v
     join attribution_published p on p.tenant_id = %(tenant_id)s
     join attribution_allocations a
-      on a.tenant_id = %(tenant_id)s and a.event_id = v.id and a.model_version = p.model_version
+      on a.tenant_id = %(tenant_id)s and a.event_id = v.id and a.model_version || '' = p.model_version
 ),
 compared as materialized (
   select order_id, currency, sum(claimed)::bigint as claimed, sum(verified)::bigint as verified,

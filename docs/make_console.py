@@ -1,0 +1,75 @@
+"""Write docs/console.md and its pictures from seeded data; needs Chromium.
+
+python -m docs.make_console
+"""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+from tests.e2e import showcase
+
+HERE = Path(__file__).parent
+PAGE, PICTURES = HERE / "console.md", HERE / "img"
+LOOK = ((1280, 860), "light")
+
+# Name of the page in tests.e2e.showcase.paths, its heading, and what it is for.
+PAGES = (
+    ("overview", "Overview", "What needs you now, the figures behind it, and the ledger that turns red on a gap."),
+    ("queues", "Queues", "The lanes: what waits, since when, and who drains them."),
+    ("queue", "One queue", "Why jobs wait, tenants and tasks in it, pause and resume."),
+    (
+        "jobs",
+        "In flight",
+        "Jobs that run against their timeout and their consumer's heartbeat; what waits, what ended.",
+    ),
+    ("job-dead", "One job", "Its attempts, traceback, redacted arguments, and the same error."),
+    ("search-wrong", "Search", "One syntax in every box; what was not understood is pointed at."),
+    ("dead", "Dead letters", "By error: 2,000 failures are 3 errors."),
+    ("letter", "One dead letter", "Replay, edit, abandon, reopen."),
+    ("recompute", "Recompute", "Tenant x day, and what each run changed."),
+    ("allocations", "Allocations", "Models side by side; every column sums up to the revenue."),
+    ("sale", "One sale", "Its touches, credits and cents."),
+    ("tenants", "Tenants", "Failures, waiting, freshness and reconciliation of each."),
+    ("matviews", "Materialized views", "Age against target, refreshes and who asked for them."),
+    ("cron", "Cron", "When each periodic task is due, what its last runs did; pause several, run one now."),
+    ("audit", "Audit log", "Who did what, and why; append-only, each row holds the hash of the one before."),
+    ("health", "Health", "The checks of `python -m skeldir_huey doctor`, as the console can make them."),
+)
+
+TEXT = """# The console
+
+`make run` prints its address. Every page carries its scope and filters in the URL, works without script, in light and
+dark, on 390 and 1280 pixels; live pages are refreshed every 5 seconds and leave alone what you use.
+
+Keys: `g` and then `o` overview, `q` queues, `j` in flight, `d` dead letters, `r` recompute, `a` allocations;
+`/` search, `r` pause live updates, `t` theme, `?` this list.
+
+**Search** understands a whole id (of a job, letter, run, sale, correlation or tenant), and words that must all be true:
+`id:`, `correlation:`, `task:`, `queue:`, `tenant:`, `status:`, `error:"timed out"`, `tries:>3`,
+`args.window_start:2026-11-19`.
+
+The pictures are made from seeded data by `python -m docs.make_console`.
+"""
+
+
+def text() -> str:
+    """Return the page."""
+    parts = [TEXT]
+    for name, title, words in PAGES:
+        parts.append(f"## {title}\n\n{words}\n\n![{title}](img/console-{name}.png)\n")
+    return "\n".join(parts)
+
+
+def main() -> None:
+    """Write the page and its pictures."""
+    PAGE.write_text(text(), encoding="utf-8")
+    with tempfile.TemporaryDirectory() as folder:
+        showcase.main(Path(folder), {name for name, _, _ in PAGES}, (LOOK,))
+        for name, _, _ in PAGES:
+            (PICTURES / f"console-{name}.png").write_bytes((Path(folder) / f"{name}-1280-light.png").read_bytes())
+
+
+if __name__ == "__main__":
+    main()
