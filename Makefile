@@ -6,11 +6,11 @@ BENCH := .venv-bench
 TESTS ?= tests
 
 .DEFAULT_GOAL := help
-.PHONY: help run stop status demo clean-demo test lint audit format install install-dev bench-attribution bench-queue bench-console clean
+.PHONY: help run stop status demo clean-demo test lint audit format install install-dev bench-queue bench-console bench-attribution clean
 .NOTPARALLEL:
 
 help: ## list the commands
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-12s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-18s %s\n", $$1, $$2}'
 
 run: $(BIN)/.installed ## start database, demo, console and worker; Ctrl-C stops everything
 	@exec $(BIN)/python -m skeldir_huey run

@@ -35,8 +35,8 @@ create index attribution_events_journey on attribution_events (tenant_id, journe
   {include} where kind in ('touch', 'conversion');
 """
 
-# A plan may not hang on what statistics know of a version: for one that they never saw, the index by time costs the same
-# to the planner, and reads all of the version's rows for each event. So the version is no condition of an index.
+# A plan may not hang on what statistics know of a version: for one that they never saw, the index by time costs the
+# same to the planner, and reads all of the version's rows for each event. So the version is no condition of an index.
 SUM_CHECK = """
 create or replace function app.check_allocation_sums() returns trigger language plpgsql
   set search_path = pg_catalog, public, pg_temp as $$
@@ -70,11 +70,13 @@ begin
 end
 $$;
 """
-WHY = """  -- The version is compared as an expression, so that only the key's index serves: to the planner the index by time
+WHY = """\
+  -- The version is compared as an expression, so that only the key's index serves: to the planner the index by time
   -- costs the same while statistics do not know the version, and it reads all of the version's rows for each event.
 """
 MATCH = "a.model_version || '' = touched.model_version\n              order by a.model_version, a.channel_code"
-WHY_BEFORE = """  -- The orders by key are there for the plan: on a table without statistics the index by time costs the same to the
+WHY_BEFORE = """\
+  -- The orders by key are there for the plan: on a table without statistics the index by time costs the same to the
   -- planner, and reads a tenant's whole day for each event.
 """
 MATCH_BEFORE = "a.model_version = touched.model_version\n              order by a.channel_code"

@@ -11,6 +11,7 @@ from skeldir_huey.db.sqlfile import sql
 TENANTS, DAYS = 8, 90
 # Two channels or three under linear, of which first_touch names all but one and last_touch one, or each third time all.
 ROWS_PER_CONVERSION = 5.5
+PIECE = 20_000
 
 START = """
 insert into tenants (id, name, display_name)
@@ -142,7 +143,9 @@ class Seeder:
             first, last = int(self._scale * share) + 1, int(scale * share)
             # What pages read is counted by triggers of letters and attempts.
             self._place.run(f"set session_replication_role = {'replica' if text is EVENTS else 'origin'}")
-            self._place.run(text, {"first": first, "last": max(first, last)})
+            # In pieces: Ctrl-C is heard between two statements only.
+            for start in range(first, last + 1, PIECE):
+                self._place.run(text, {"first": start, "last": min(start + PIECE - 1, last)})
         self._scale = scale
         self._fold()
         self._place.run("set session_replication_role = replica")

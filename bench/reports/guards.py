@@ -54,7 +54,8 @@ def measure(cursor: Any, times: int) -> list[dict[str, Any]]:
     seed(cursor, 90_000)
     found = []
     for name, trigger, table, statement, rows in CASES:
-        with_it, without = [], []
+        with_it: list[float] = []
+        without: list[float] = []
         for turn in range(times):
             for side, wanted in ((with_it, "enable"), (without, "disable")):
                 cursor.execute("begin")

@@ -15,6 +15,8 @@ OUT = Path(__file__).parents[1] / "out" / "reports.json"
 SIZES = (100_000, 1_000_000)
 # A ratio of two times that are both so short says nothing about the rows.
 NOISE_MS = 10.0
+# A payload is read through; the exact sum may cost as much as the floor: 2 x in all.
+LIMITS = {"personal data, with payload": "<= 1", "exact sums of allocations": "<= 1"}
 
 
 def main() -> int:
@@ -49,7 +51,10 @@ def reach(rows: list[dict[str, Any]], costs: list[dict[str, Any]]) -> list[Aim]:
             f"one tenant's day changed: summary, ms of {large['allocations']:,}", large["allocation_days_ms"], "<= 250"
         ),
         aim("view on the summary / on all allocations, at the largest size", on_summary, "<= 1"),
-        *(aim(f"cost of {row['trigger']}, share of the write", row["share"], "<= 0.15") for row in costs),
+        *(
+            aim(f"cost of {row['trigger']}, share of the write", row["share"], LIMITS.get(row["trigger"], "<= 0.15"))
+            for row in costs
+        ),
     ]
 
 

@@ -116,9 +116,10 @@ def test_the_dry_run_counts_and_writes_nothing(world: World, client_of: Client) 
     make_event(
         world.database, world.a.tenant_id, kind="adjustment", minutes=1600, cents=-1, parent_event_id=world.a.sale
     )
+    client = client_of(world.operator_a)
     before = world.count("attribution_recompute_jobs"), world.count("huey.job"), world.count("console_audit")
     text = page(
-        client_of(world.operator_a),
+        client,
         f"/admin/recompute/ask?tenant={a}&model={MODEL}&start=2025-06-01&end=2025-06-03&split=daily",
     )
     shown = figures(text)
@@ -137,7 +138,7 @@ def test_the_dry_run_counts_and_writes_nothing(world: World, client_of: Client) 
     assert before == (world.count("attribution_recompute_jobs"), world.count("huey.job"), world.count("console_audit"))
     world.database.query("update attribution_recompute_jobs set status = 'failed'")
     path = f"/admin/recompute/ask?tenant={a}&start=2025-06-01&end=2025-06-03"
-    assert figures(page(client_of(world.operator_a), path))["Expected time"] == DASH
+    assert figures(page(client, path))["Expected time"] == DASH
 
 
 @pytest.mark.parametrize(

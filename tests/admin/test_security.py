@@ -62,6 +62,7 @@ def test_an_anonymous_walk_sees_nothing(world: World, app: Flask) -> None:
     assert world.count("console_audit") == 0
 
 
+@pytest.mark.timeout(400)
 def test_headers_on_every_route(world: World, app: Flask, client_of: Client) -> None:
     client, anonymous = client_of(world.admin), app.test_client()
     extra = ["/nope", "/admin/nope", "/static/nope.css", "/static/base.css", "/healthz", "/readyz", "/metrics"]
@@ -87,6 +88,7 @@ def test_headers_on_every_route(world: World, app: Flask, client_of: Client) -> 
             assert text.count("<h1") == 1 and text.count("<main") == 1 and '<html lang="en"' in text, path
 
 
+@pytest.mark.timeout(400)
 def test_every_post_needs_a_token(world: World, app: Flask, client_of: Client) -> None:
     client = client_of(world.admin)
     before = walk.digest(world.database)
@@ -120,6 +122,7 @@ def test_json_is_not_a_way_around_the_limits(world: World, app: Flask) -> None:
     assert response.status_code == 400 and client.get("/admin/").status_code == 302
 
 
+@pytest.mark.timeout(400)
 def test_get_changes_nothing(world: World, app: Flask, client_of: Client) -> None:
     """Every route, and every link that leads from the overview, for somebody who may do everything."""
     client = client_of(world.admin)
@@ -304,6 +307,7 @@ def test_not_ready_without_the_database(world: World, app: Flask, client_of: Cli
 NONSENSE = ["nonsense", "-1", "0", "' or 1=1 --", "%00", "\x00", "9" * 400, "☃", "2025-06-01~x", "x~y", "~", "é" * 300]
 
 
+@pytest.mark.timeout(400)
 def test_nonsense_in_the_address_is_never_a_500(world: World, client_of: Client) -> None:
     client = client_of(world.admin)
     scope = str(world.a.tenant_id)

@@ -34,6 +34,7 @@ def foreign_ids(world: World, theirs: UUID) -> list[str]:
     return found
 
 
+@pytest.mark.timeout(400)
 def test_every_page_with_every_foreign_id_is_not_found(
     world: World, theirs: UUID, app: Flask, client_of: Client
 ) -> None:
@@ -52,6 +53,7 @@ def test_every_page_with_every_foreign_id_is_not_found(
     assert walked > 400
 
 
+@pytest.mark.timeout(400)
 def test_every_post_with_every_foreign_id_writes_nothing(
     world: World, theirs: UUID, app: Flask, client_of: Client
 ) -> None:
@@ -69,6 +71,7 @@ def test_every_post_with_every_foreign_id_writes_nothing(
     assert walk.digest(world.database) == before
 
 
+@pytest.mark.timeout(400)
 def test_every_form_about_another_tenant_writes_nothing(world: World, app: Flask, client_of: Client) -> None:
     client = client_of(world.operator_a)
     token = token_of(client, "/admin/account/")

@@ -6,6 +6,7 @@ import html
 import json
 from collections.abc import Callable
 
+import pytest
 from flask.testing import FlaskClient
 
 from tests.admin import walk
@@ -64,6 +65,7 @@ PAYLOAD
 """
 
 
+@pytest.mark.timeout(400)
 def test_forty_payloads_stay_text(world: World, client_of: Client) -> None:
     assert len(set(PAYLOADS)) == 40
     database = world.database

@@ -90,7 +90,8 @@ select (array[%(a)s, %(b)s, null]::uuid[])[1 + i %% 3], gen_random_uuid()::text,
   (array['canceling statement due to statement timeout after 30 s (window 11968)',
          'revenue_cents: expected an amount such as 12.50, got ''twelve'' (line 88123 of orders-2025-06-01.csv)',
          'server closed the connection unexpectedly'])[1 + i %% 3],
-  %(traceback)s, (array['9f2c41d0', '41c7b2e9', 'be81a33f'])[1 + i %% 3], i %% 3, status, case when status = 'resolved' then now() end,
+  %(traceback)s, (array['9f2c41d0', '41c7b2e9', 'be81a33f'])[1 + i %% 3], i %% 3, status,
+  case when status = 'resolved' then now() end,
   gen_random_uuid(), now() - i * interval '7 minutes', '{}'
 from (select i, (array['pending', 'pending', 'pending', 'resolved', 'abandoned'])[1 + i %% 5] as status
         from generate_series(1, 90) i) rows

@@ -17,6 +17,7 @@ from skeldir_huey import cli
 from skeldir_huey.attribution.paths import count_paths
 from skeldir_huey.clock import utc_now
 from skeldir_huey.db.engine import transaction
+from skeldir_huey.db.retained import check_window
 from skeldir_huey.errors import InputError
 from skeldir_huey.ingest import retention
 from skeldir_huey.ledger.reconcile import reconcile
@@ -182,9 +183,7 @@ def test_a_window_whose_events_were_removed_is_refused(world: World) -> None:
 
 def test_nothing_is_removed_while_a_run_needs_it(world: World) -> None:
     with transaction(world.mine) as connection:
-        connection.exec_driver_sql(
-            f"select pg_advisory_xact_lock_shared(hashtextextended('skeldir.retention:' || '{world.mine}', 0))"
-        )
+        check_window(connection, world.mine, KEPT_FROM)  # as a run does first
         assert sum(retention.enforce(begin_for(world.mine)).values()) == 0
     assert retention.enforce(begin_for(world.mine))["attribution_events"] > 0
 

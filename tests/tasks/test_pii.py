@@ -49,7 +49,7 @@ REFUSED = (
     {"p\u0068one": SECRET},
     {"e.mail": SECRET},
 )
-ALLOWED = (
+ALLOWED: tuple[Any, ...] = (
     {"order": {"mailing": "list", "email_count": 3}, "channel": "email"},
     {"channel_name": "x", "campaign_name": "x", "product": {"name": "shirt", "ship": 1, "zipper": 2}},
     {"description": 'she said "phone" and hung up', "tip": 5, "zone": "eu", "currency": "EUR"},
