@@ -134,6 +134,7 @@ class Seeder:
     def _fold(self) -> None:
         # As consumers do each second: pages read what is folded, and the little that is not yet.
         for name, deltas in FOLDS:
+            self._place.run(f"analyze {deltas}")
             while self._place.run(f"select exists (select from {deltas})")[0][0]:
                 self._place.run(sql("queue", name).replace("%%", "%"))
 

@@ -6,11 +6,13 @@ import html
 import re
 import threading
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from passlib.exc import UsedTokenError
 from passlib.totp import TOTP
 
 from admin import limiter
@@ -104,6 +106,18 @@ def test_one_of_two_browsers_with_the_same_code_gets_in(world: World, app: Flask
     for thread in threads:
         thread.join()
     assert sorted(codes) == [200, 200, 302]
+
+
+def test_a_step_is_taken_once(world: World, app: Flask) -> None:
+    """Both have read that nothing was taken yet; the second to write is refused, and so is an older step."""
+    user = SimpleNamespace(id=world.database.value("select id from console_user where email = %s", (world.admin,)))
+    totp = app.extensions["security"].totp_factory
+    totp.set_last_counter(user, SimpleNamespace(counter=7))
+    for counter in (7, 6):
+        with pytest.raises(UsedTokenError):
+            totp.set_last_counter(user, SimpleNamespace(counter=counter))
+    totp.set_last_counter(user, SimpleNamespace(counter=8))
+    assert totp.get_last_counter(user) == 8
 
 
 def test_guessing_codes_is_slowed_down(world: World, app: Flask, client_of: Client) -> None:

@@ -22,8 +22,8 @@ def stale(database: Database) -> list[bool]:
 
 def test_run_whose_window_another_run_changed_says_that_its_checksum_is_old(database: Database) -> None:
     tenant_id, visitor = make_tenant(database), uuid4()
-    for day in range(3):
-        make_event(database, tenant_id, visitor=visitor, minutes=day * 1440 + 600, cents=100)
+    for nth in range(3):
+        make_event(database, tenant_id, visitor=visitor, minutes=nth * 1440 + 600, cents=100)
     version, other = make_version(tenant_id, "linear"), make_version(tenant_id, "linear", "2")
     day = timedelta(days=1)
     for start, end in ((0, 1), (0, 3), (1, 2), (2, 3)):
@@ -36,7 +36,7 @@ def test_run_whose_window_another_run_changed_says_that_its_checksum_is_old(data
     assert (changed.changed_count, changed.stale_since) == (2, None)
     assert stale(database) == [False, False, True, False, False], "the whole range, no other day, no other version"
     whole = run_window(tenant_id, version, DAY, DAY + 3 * day)
-    assert whole.changed_count > 0 and whole.stale_since is None
+    assert whole.changed_count and whole.stale_since is None
     assert stale(database) == [False, False, False, False, True], "the last day sees that touch too"
 
 

@@ -11,7 +11,12 @@ RUNTIME = ("app_user", "app_rw", "app_import", "app_ro", "console", "console_ten
 ONE_TENANT = ("app_user", "app_ro", "app_import", "console_tenant")
 
 # Their tenant may be null, so it cannot be part of the primary key; the ids are random or internal.
-NULLABLE_TENANT_KEYS = {"worker_failed_jobs_pkey", "console_grant_pkey", "console_audit_pkey", "console_audit_head_pkey"}
+NULLABLE_TENANT_KEYS = {
+    "worker_failed_jobs_pkey",
+    "console_grant_pkey",
+    "console_audit_pkey",
+    "console_audit_head_pkey",
+}
 
 # Views over materialized views, which know no row security: they filter by themselves, or only console_all reads them.
 FILTERED_VIEWS = {
