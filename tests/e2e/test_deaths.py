@@ -180,7 +180,7 @@ def test_frozen_consumer_is_rescued_and_its_late_finish_changes_nothing(
     os.kill(frozen.pid, signal.SIGSTOP)
     path.touch()
     start_consumer(SKELDIR_FROZEN_AFTER_S="4", SKELDIR_HEARTBEAT_S="1")
-    until(lambda: effects(database) == 1, 20)
+    until(lambda: effects(database) == 1, 60)  # how soon is measured by tests.chaos
     os.kill(frozen.pid, signal.SIGCONT)
     until(lambda: frozen.events("job_fenced") or frozen.events("settlement_failed"), 10, frozen.log.read_text)
     assert effects(database) == 1
@@ -201,7 +201,7 @@ def test_a_zombie_in_its_transaction_does_not_block_the_new_attempt(
     os.kill(frozen.pid, signal.SIGSTOP)
     path.touch()  # the new attempt goes on as soon as it has the lock that the zombie's session holds
     start_consumer(**settings)
-    until(lambda: effects(database) == 1, 20)
+    until(lambda: effects(database) == 1, 60)  # how soon is measured by tests.chaos
     os.kill(frozen.pid, signal.SIGCONT)
     until(lambda: frozen.events("job_fenced") or frozen.events("settlement_failed"), 15, frozen.log.read_text)
     until(lambda: jobs_left(database) == 0, 10)

@@ -246,13 +246,13 @@ def test_a_frozen_consumer_that_wakes_is_not_rescued_again(
     until(lambda: Path(f"{path}.started").exists(), 10)
     os.kill(frozen.pid, signal.SIGSTOP)
     other = start_consumer("-w", "1", ready=False, **settings)
-    until(lambda: other.events("consumer_rescued"), 15, other.log.read_text)
+    until(lambda: other.events("consumer_rescued"), 60, other.log.read_text)
     path.touch()
     until(lambda: effects(database) == 1, 10)
     os.kill(frozen.pid, signal.SIGCONT)
     for number in range(40):
         work.effect(f"later {number}", tenant_id=tenant)
-    until(lambda: jobs_left(database) == 0, 15)
+    until(lambda: jobs_left(database) == 0, 60)
     until(lambda: frozen.events("liveness_lost"), 10, frozen.log.read_text)
     assert effects(database) == 41
     assert len(other.events("consumer_rescued")) == 1
