@@ -42,7 +42,7 @@ def count(connection: Connection, wanted: LetterFilter) -> int:
     return count_up_to(connection, sa.select(FailedJob.id).where(*wanted.conditions()))
 
 
-def exported(wanted: LetterFilter) -> sa.Select[Any]:
+def exported(wanted: LetterFilter) -> sa.Select[*tuple[Any, ...]]:
     """Return the letters that match, for a download."""
     columns = (FailedJob.correlation_id, FailedJob.fingerprint, FailedJob.task_kwargs, FailedJob.replayed_as)
     found = sa.select(*_LISTED, *columns).where(*wanted.conditions())

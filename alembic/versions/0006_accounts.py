@@ -47,8 +47,8 @@ create index console_attempt_at on console_attempt (at);
 grant select, insert, update, delete on console_session, console_attempt to console_global;
 """
 
-# One chain per tenant, and one for rows without a tenant. The head says how long a chain is, so that rows missing at its
-# end are found, too; its row lock puts two writers one behind the other until the first has committed.
+# One chain per tenant, and one for rows without a tenant. The head says how long a chain is, so that rows missing at
+# its end are found, too; its row lock puts two writers one behind the other until the first has committed.
 CHAIN = """
 create table console_audit_head (
   id uuid primary key default gen_random_uuid(),

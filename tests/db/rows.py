@@ -114,7 +114,8 @@ def fill(database: Database, name: str) -> UUID:
         " 10000, 0, '2025-06-01Z', '2025-06-01Z')",
         "insert into revenue_days values (%(tenant)s, (now() at time zone 'UTC')::date, 'USD', 1, 10000, 0, 0)",
         "insert into retention (tenant_id, keep_days) values (%(tenant)s, 90)",
-        "insert into allocation_months values (%(tenant)s, '2025-01-01', 'even_split@1.0.0', 'direct', 'USD', 1, 1, 100)",
+        "insert into allocation_months values"
+        " (%(tenant)s, '2025-01-01', 'even_split@1.0.0', 'direct', 'USD', 1, 1, 100)",
         "insert into revenue_months values (%(tenant)s, '2025-01-01', 'USD', 1, 100, 0, 0)",
         "insert into pii_audit_findings (tenant_id, source, row_key, key_name)"
         " values (%(tenant)s, 'dead_events', 'x', 'email')",

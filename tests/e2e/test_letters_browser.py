@@ -145,9 +145,10 @@ def test_every_page_of_letters_is_whole(started: Browser, address: str, world: W
     page.on("pageerror", lambda error: said.append(str(error)))
     enter(page, address, world.admin)
     more = {"decide": "/admin/dead/error/0000000000000000", "edit": f"/admin/dead/{world.a.letter}/edit"}
+    requests: list[str] = []
+    page.on("request", lambda request: requests.append(request.url))
     for name, path in (busy_letters.paths(world) | more).items():
-        requests: list[str] = []
-        page.on("request", lambda request, seen=requests: seen.append(request.url))
+        requests.clear()
         response = page.goto(address + path, wait_until="networkidle")
         assert response is not None and response.status == 200, (name, response and response.status)
         assert said == [], (name, said)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -30,7 +30,7 @@ def running(database: Database) -> int:
     return int(database.value("select count(*) from huey.job where state = 'running'"))
 
 
-def start(loop: object) -> threading.Thread:
+def start(loop: Callable[[], object]) -> threading.Thread:
     thread = threading.Thread(target=loop, daemon=True)
     thread.start()
     return thread

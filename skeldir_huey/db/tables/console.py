@@ -123,6 +123,4 @@ class AuditHead(Base):
     length: Mapped[int] = mapped_column(sa.BigInteger)
     hash: Mapped[bytes]
 
-    __table_args__ = (
-        Index("console_audit_head_chain", "tenant_id", unique=True, postgresql_nulls_not_distinct=True),
-    )
+    __table_args__ = (Index("console_audit_head_chain", "tenant_id", unique=True, postgresql_nulls_not_distinct=True),)

@@ -2,8 +2,8 @@
 with mine as materialized (
   select pg_try_advisory_xact_lock(hashtextextended('skeldir fold errors', 0)) as yes
 ), gone as (
-  delete from huey.error_delta where id in (
-    select id from huey.error_delta where (select yes from mine) order by id limit 20000 for update skip locked)
+  delete from huey.error_delta where id = any (array(
+    select id from huey.error_delta where (select yes from mine) order by id limit 20000 for update skip locked))
   returning tenant_id, fingerprint, day, seen_count, open_count, first_at, last_at, task_name, exception_class,
             error_message
 ), named as (

@@ -2,8 +2,8 @@
 with mine as materialized (
   select pg_try_advisory_xact_lock(hashtextextended('skeldir fold flow', 0)) as yes
 ), gone as (
-  delete from huey.flow where id in (
-    select id from huey.flow where (select yes from mine) order by id limit 20000 for update skip locked)
+  delete from huey.flow where id = any (array(
+    select id from huey.flow where (select yes from mine) order by id limit 20000 for update skip locked))
   returning lane, tenant_id, kind, job_count
 )
 insert into huey.flow_total as t (lane, tenant_id, kind, job_count)

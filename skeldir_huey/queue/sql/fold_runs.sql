@@ -1,10 +1,11 @@
--- Folds deltas of the minute roll-up into minutes, unless another consumer is just doing it.
+-- Folds deltas of the minute roll-up into minutes, unless another consumer is just doing it. The ids are an array, so
+-- that no plan made before the table was analysed joins 20,000 rows with 20,000.
 -- Served by the primary key of huey.run_delta and by run_minute_key.
 with mine as materialized (
   select pg_try_advisory_xact_lock(hashtextextended('skeldir fold runs', 0)) as yes
 ), gone as (
-  delete from huey.run_delta where id in (
-    select id from huey.run_delta where (select yes from mine) order by id limit 20000 for update skip locked)
+  delete from huey.run_delta where id = any (array(
+    select id from huey.run_delta where (select yes from mine) order by id limit 20000 for update skip locked))
   returning minute, lane, task_name, tenant_id, done, dead, cancelled, errored, run_ms, run_hist, wait_ms, wait_hist
 )
 insert into huey.run_minute as t (minute, lane, task_name, tenant_id, done, dead, cancelled, errored, run_ms, run_hist,
