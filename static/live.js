@@ -44,7 +44,7 @@ async function refresh() {
     const old = document.getElementById(fresh.id);
     if (old && !inUse(old) && !same(old, fresh)) old.replaceWith(document.adoptNode(fresh));
   }
-  bindCharts();
+  if (typeof bindCharts === 'function') bindCharts();  // pages without charts do without that script
 }
 
 async function tick() {
