@@ -806,7 +806,7 @@ $$;
 -- Events without a payload, as files give them, do not call it at all.
 create trigger attribution_events_no_personal_data before insert or update of raw_payload on attribution_events
   for each row when (new.raw_payload is not null) execute function app.refuse_personal_data();
-"""
+"""  # our own words  # nosec B608
 
 # Those that app_user and app_rw call; all of them are skeldir_maint's.
 WORKERS = (
