@@ -75,7 +75,7 @@ NULLABLE = (
 )
 
 _STORED = """
-select a.attname from pg_attribute a
+select a.attname, format_type(a.atttypid, a.atttypmod) like 'json%%' from pg_attribute a
  where a.attrelid = %(table)s::regclass and a.attnum > 0 and not a.attisdropped and a.attidentity = ''
 """
 
@@ -159,8 +159,8 @@ def existing(database: Database, table: str, tenant_id: UUID) -> dict[str, Any]:
     """Return a stored row of this tenant, ready to be inserted once more."""
     statement = f"select to_jsonb(t) from {table} t where {TENANT_COLUMN[table]} = %(tenant)s limit 1"
     row = database.value(statement, {"tenant": str(tenant_id)})
-    columns = [name for (name,) in database.query(_STORED, {"table": table})]
-    return {name: json.dumps(row[name]) if isinstance(row[name], dict | list) else row[name] for name in columns}
+    columns = database.query(_STORED, {"table": table})
+    return {name: json.dumps(row[name]) if is_json and row[name] is not None else row[name] for name, is_json in columns}
 
 
 def another(database: Database, table: str, tenant_id: UUID) -> dict[str, Any]:
