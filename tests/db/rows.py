@@ -160,7 +160,7 @@ def existing(database: Database, table: str, tenant_id: UUID) -> dict[str, Any]:
     statement = f"select to_jsonb(t) from {table} t where {TENANT_COLUMN[table]} = %(tenant)s limit 1"
     row = database.value(statement, {"tenant": str(tenant_id)})
     columns = database.query(_STORED, {"table": table})
-    return {name: json.dumps(row[name]) if is_json and row[name] is not None else row[name] for name, is_json in columns}
+    return {name: json.dumps(row[name]) if js and row[name] is not None else row[name] for name, js in columns}
 
 
 def another(database: Database, table: str, tenant_id: UUID) -> dict[str, Any]:
