@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from typing import Any
 
@@ -15,6 +16,7 @@ from skeldir_huey.errors import ConfigError, DatabaseError, SkeldirError
 from skeldir_huey.log import get_log
 
 log = get_log("alembic")
+logging.getLogger("alembic.runtime.migration").setLevel(logging.WARNING)  # what it says stands in `report`
 LOCK = 5_310_275_401  # any number, the same in every process that migrates
 LOCK_WAIT_S = 60
 

@@ -81,7 +81,7 @@ class Desk:
         """Return a claim to work on; wait at most `wait_s` seconds for one."""
         claim = self._next()
         if claim is not None:
-            return claim
+            return self._begun(claim)
         with self._news:
             seen = self._generation
         if self._some.is_set():
@@ -95,6 +95,13 @@ class Desk:
             with self._news:
                 if self._generation == seen:
                     self._news.wait(wait_s)
+            return None
+        return self._begun(claim)
+
+    def _begun(self, claim: Claim) -> Claim:
+        """Settle what is finished before a job that was claimed by itself begins: its death is not to be theirs."""
+        if self._batch_size == 1:
+            self.flush()
         return claim
 
     def _next(self) -> Claim | None:

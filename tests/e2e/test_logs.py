@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import sys
 import urllib.error
 import urllib.request
@@ -77,8 +78,8 @@ def test_the_console_writes_one_object_per_line(database: Database, env: dict[st
             except urllib.error.HTTPError:
                 pass
         until(lambda: web.text.count("http_request") >= 3, 10, lambda: web.text)  # the first leads to the sign-in
+        web.end(signal.SIGTERM)  # a shell's background job is born deaf to SIGINT
     finally:
-        web.end()
         web.close()
     lines = parsed(web.text)
     requests = [line for line in lines if line["event"] == "http_request"]
