@@ -61,6 +61,7 @@ def test_from_a_figure_to_one_sale_by_keyboard(context: BrowserContext, address:
     tab_to(page, page.locator("#rounding").get_by_role("link", name=str(world.a.run)[:8]))
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", level=1)).to_contain_text("linear@1.0.0")
+    page.wait_for_load_state()  # the heading is there before the style sheet
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
