@@ -5,8 +5,6 @@ from __future__ import annotations
 import argparse
 import datetime as dt
 import json
-import signal
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,8 +21,9 @@ from bench.attribution.reach import reach
 from bench.attribution.rules import rules
 from bench.attribution.table import tables
 from bench.queue import machine, table
-from bench.queue.server import Server, running
+from bench.queue.server import Server
 from bench.queue.systems import PEERS_BIN
+from bench.session import on_a_server, say
 
 Line = dict[str, Any]
 _SAID = (
@@ -41,27 +40,19 @@ _SAID = (
 )
 
 
-def say(text: str) -> None:
-    """Tell the person who waits."""
-    print(text, file=sys.stderr, flush=True)
-
-
 def main(arguments: list[str] | None = None) -> int:
     """Run the benchmark; returns 0, 130 after Ctrl-C, 2 when the peers' virtualenv is missing."""
     chosen = options.read(arguments)
     if "peers" in chosen.parts and not chosen.without_pandas and not (PEERS_BIN / "python").exists():
         say("bench: no virtualenv for pandas: run `make bench-attribution`, or choose --without-pandas")
         return 2
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.default_int_handler)
-    try:
-        with running() as server:
-            server.make_template()
-            with place.made(server) as found:
-                return _measure(server, found, chosen)
-    except KeyboardInterrupt:
-        say("bench: stopped, everything is cleaned up")
-        return 130
+
+    def measure_there(server: Server) -> int:
+        server.make_template()
+        with place.made(server) as found:
+            return _measure(server, found, chosen)
+
+    return on_a_server(measure_there)
 
 
 def _measure(server: Server, found: Place, chosen: argparse.Namespace) -> int:

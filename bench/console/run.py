@@ -7,8 +7,6 @@ import datetime as dt
 import json
 import logging
 import secrets
-import signal
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -26,30 +24,23 @@ from bench.console.pages import pages
 from bench.console.reach import growth, reach
 from bench.console.seed import Seeder
 from bench.queue import machine, table
-from bench.queue.server import Server, running
+from bench.queue.server import Server
+from bench.session import on_a_server, say
 
 EMAIL = "bench@example.com"
 PATIENCE_S = 10.0  # how long a disturbed machine is waited for before pages are timed
 
 
-def say(text: str) -> None:
-    """Tell the person who waits."""
-    print(text, file=sys.stderr, flush=True)
-
-
 def main(arguments: list[str] | None = None) -> int:
     """Run the benchmark; returns 0, 130 after Ctrl-C."""
     chosen = options.read(arguments)
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.default_int_handler)
-    try:
-        with running() as server:
-            server.make_template()
-            with place.made(server) as found:
-                return _measure(server, found, chosen)
-    except KeyboardInterrupt:
-        say("bench: stopped, everything is cleaned up")
-        return 130
+
+    def measure_there(server: Server) -> int:
+        server.make_template()
+        with place.made(server) as found:
+            return _measure(server, found, chosen)
+
+    return on_a_server(measure_there)
 
 
 def _measure(server: Server, found: Place, chosen: argparse.Namespace) -> int:

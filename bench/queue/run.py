@@ -5,8 +5,6 @@ from __future__ import annotations
 import argparse
 import datetime as dt
 import json
-import signal
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -18,21 +16,17 @@ from bench.queue.drain import WAYS, drain
 from bench.queue.latency import latency
 from bench.queue.reach import OURS, reach
 from bench.queue.results import rows
-from bench.queue.server import Server, running
+from bench.queue.server import Server
 from bench.queue.statements import statements
 from bench.queue.systems import BASE, SYSTEMS, System
 from bench.queue.trial import TrialFailed
 from bench.queue.versions import versions
+from bench.session import on_a_server, say
 
 Line = dict[str, Any]
 Step = tuple[str, str, Callable[[], Line]]  # part, what is said while it runs, the measurement
 _SAID = ("drain_per_s", "enqueue_per_s", "bulk_per_s", "p50_ms", "p99_ms", "count", "rss_mb", "statements", "commits")
 _SAID_TOO = ("alone_statements", "empty_ms", "finished_ms", "scheduled_ms", "consumer_cpu_ms", "others_cores")
-
-
-def say(text: str) -> None:
-    """Tell the person who waits."""
-    print(text, file=sys.stderr, flush=True)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -43,16 +37,13 @@ def main(arguments: list[str] | None = None) -> int:
     if missing:
         say(f"bench: no virtualenv for {', '.join(missing)}: run `make bench-queue`, or choose with --only skeldir")
         return 2
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.default_int_handler)
-    try:
-        with running() as server:
-            if any(system.ours for system in systems):
-                server.make_template()
-            return _measure(server, systems, chosen)
-    except KeyboardInterrupt:
-        say("bench: stopped, everything is cleaned up")
-        return 130
+
+    def measure_there(server: Server) -> int:
+        if any(system.ours for system in systems):
+            server.make_template()
+        return _measure(server, systems, chosen)
+
+    return on_a_server(measure_there)
 
 
 def _measure(server: Server, systems: list[System], chosen: argparse.Namespace) -> int:

@@ -81,11 +81,6 @@ def _to_an_end(huey: SkeldirHuey, job: Job, task: Task, timestamp: dt.datetime |
     return value
 
 
-def _may_be_revoked(huey: SkeldirHuey, job: Job) -> bool:
-    """Say whether to ask. A consumer's claim says so already, a moment ago; elsewhere nobody knows."""
-    return huey.desk is None or job.claim is None or job.claim.revocable
-
-
 def _before(huey: SkeldirHuey, task: Task) -> bool:
     try:
         huey._run_pre_execute(task)

@@ -13,12 +13,9 @@ from sqlalchemy.orm import Mapped, mapped_column
 from skeldir_huey.db.tables.base import NOW, Base, row_id
 
 
-class ErrorDelta(Base):
-    """Counts of one error, insert-only: written by triggers of worker_failed_jobs."""
+class _Counts:
+    """How often an error was seen on a day, and how many of its letters opened or closed."""
 
-    __tablename__ = "error_delta"
-
-    id: Mapped[int] = mapped_column(sa.BigInteger, sa.Identity(always=True), primary_key=True)
     tenant_id: Mapped[UUID | None]
     fingerprint: Mapped[str]
     day: Mapped[date]
@@ -26,6 +23,14 @@ class ErrorDelta(Base):
     open_count: Mapped[int] = mapped_column(sa.BigInteger)
     first_at: Mapped[datetime | None]
     last_at: Mapped[datetime | None]
+
+
+class ErrorDelta(_Counts, Base):
+    """Counts of one error, insert-only: written by triggers of worker_failed_jobs."""
+
+    __tablename__ = "error_delta"
+
+    id: Mapped[int] = mapped_column(sa.BigInteger, sa.Identity(always=True), primary_key=True, sort_order=-1)
     task_name: Mapped[str]
     exception_class: Mapped[str | None]
     error_message: Mapped[str]
@@ -33,19 +38,12 @@ class ErrorDelta(Base):
     __table_args__ = ({"schema": "huey"},)
 
 
-class ErrorTotal(Base):
+class ErrorTotal(_Counts, Base):
     """Deltas folded together, by day. The sum of `open_count` is the number of pending letters."""
 
     __tablename__ = "error_total"
 
-    id: Mapped[int] = mapped_column(sa.BigInteger, sa.Identity(always=True), primary_key=True)
-    tenant_id: Mapped[UUID | None]
-    fingerprint: Mapped[str]
-    day: Mapped[date]
-    seen_count: Mapped[int] = mapped_column(sa.BigInteger)
-    open_count: Mapped[int] = mapped_column(sa.BigInteger)
-    first_at: Mapped[datetime | None]
-    last_at: Mapped[datetime | None]
+    id: Mapped[int] = mapped_column(sa.BigInteger, sa.Identity(always=True), primary_key=True, sort_order=-1)
 
     __table_args__ = (
         Index("error_total_key", "tenant_id", "fingerprint", "day", unique=True, postgresql_nulls_not_distinct=True),
