@@ -13,7 +13,7 @@ from sqlalchemy.engine import Connection
 from werkzeug.exceptions import Forbidden
 
 from admin.guard import note_refusal
-from admin.permissions import NEED, can
+from admin.permissions import NEED, can, refusal
 from admin.scope import limit_statements
 from admin.trail import record
 from skeldir_huey.db.engine import transaction
@@ -130,7 +130,7 @@ def acting(user: Any, action: str, tenant_id: UUID | None, *, role: str | None =
         raise NotFound("no such tenant")
     if not can(user, action, tenant_id):
         note_refusal(action, tenant_id)
-        raise Forbidden(f"To {action} you need the role {NEED[action]} in this tenant. An admin of it can grant that.")
+        raise Forbidden(refusal(user, action, tenant_id, "this tenant" if tenant_id else "all tenants"))
     # Rows without a tenant are the global role's; all others are written inside their tenant only.
     role = role or ("console_tenant" if tenant_id else "console_global")
     with transaction(tenant_id, role=role, who="console") as connection:

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from admin.reads.errors import Waiting
 from admin.reads.ledger import Line
 from admin.reads.minutes import Jump
-from admin.reads.overview import LaneState
+from admin.reads.overview import LaneState, Trouble
 from admin.scope import current, link
 from admin.show import THIN, age, capped, number, percent, seconds
 from skeldir_huey.reports.status import Status
@@ -37,15 +38,13 @@ class Figures:
     now: datetime
     frozen_after_s: float
     lanes: Sequence[LaneState] | None = None
-    letters: Mapping[str, int] | None = None
+    letters: Waiting | None = None
     runs: Mapping[str, int] | None = None
     consumers: Sequence[Any] | None = None
     ledger: Sequence[Line] | None = None
     jumps: Sequence[Jump] | None = None
     views: Sequence[Status] | None = None
-    last_look: datetime | None = None
-    stopped: Sequence[Any] | None = None
-    unmatched: Sequence[Any] | None = None
+    trouble: Trouble | None = None
 
     @property
     def is_silent(self) -> bool:
@@ -88,41 +87,41 @@ def _jumps(found: Figures) -> Iterator[Need]:
 
 
 def _letters(found: Figures) -> Iterator[Need]:
-    if found.letters and found.letters["pending"]:
-        count = found.letters["pending"]
+    if found.letters and found.letters.letter_count:
+        count = found.letters.letter_count
         noun = "dead letter waits" if count == 1 else "dead letters wait"
-        what = f"{capped(count)} {noun} for you"
+        what = f"{number(count)} {noun} for you"
         yield Need("bad", what, "replay or abandon", link("dead.index"), "Open dead letters")
 
 
 def _runs(found: Figures) -> Iterator[Need]:
     if found.runs and found.runs.get("failed"):
         count = found.runs["failed"]
-        what = f"{number(count)} {'run has' if count == 1 else 'runs have'} failed"
+        what = f"{capped(count)} {'run has' if count == 1 else 'runs have'} failed"
         url = link("recompute.index", status="failed")
         yield Need("bad", what, "their allocations may be old", url, "Open runs")
 
 
 def _bulk(found: Figures) -> Iterator[Need]:
-    for one in found.stopped or ():
+    for one in found.trouble.stopped if found.trouble else ():
         what = f"A bulk {one.verb} stopped"
         why = f"begun {age(one.created_at, found.now)} ago: {one.last_error or 'no reason on record'}"
         yield Need("bad", what, why, link("bulk.detail", operation_id=one.id), "Open operation")
 
 
 def _unmatched(found: Figures) -> Iterator[Need]:
-    for one in found.unmatched or ():
-        name = current().name_of(one.tenant_id) or str(one.tenant_id)[:8]
-        wrong = one.ghost_count + one.unallocated_count + one.under_allocated_count + one.over_allocated_count
-        why = f"{number(wrong)} of {number(one.order_count)} orders, compared {age(one.created_at, found.now)} ago"
-        url = link("tenants.detail", tenant_id=one.tenant_id)
+    for one in found.trouble.unmatched if found.trouble else ():
+        name = current().name_of(one.id) or str(one.id)[:8]
+        why = f"{number(one.wrong_count)} of {number(one.order_count)} orders, compared {age(one.created_at, found.now)} ago"
+        url = link("tenants.detail", tenant_id=one.id)
         yield Need("warn", f"Revenue of {name} does not match", why, url, "Open tenant")
 
 
 def _cron(found: Figures) -> Iterator[Need]:
     # Without a consumer it is the same news twice.
-    if found.last_look is not None and found.now - found.last_look > TICKS_TOO_OLD and not found.is_silent:
-        why = f"nobody looked at periodic tasks for {age(found.last_look, found.now)}"
+    last_look = found.trouble.last_look if found.trouble else None
+    if last_look is not None and found.now - last_look > TICKS_TOO_OLD and not found.is_silent:
+        why = f"nobody looked at periodic tasks for {age(last_look, found.now)}"
         yield Need("bad", "Cron is missed", why, link("cron.index", state="missed"), "Open cron")
 
 

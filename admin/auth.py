@@ -25,6 +25,7 @@ from sqlalchemy.orm import Session, registry, scoped_session, sessionmaker
 
 from admin import guard, second_factor, sessions
 from admin.fresh import FRESH_FOR
+from admin.permissions import remember
 from admin.second_factor import OneTimeTotp, RescueForm, SetUpForm, take_recovery_code
 from admin.trail import record
 from admin.users import PASSWORD_MIN
@@ -63,10 +64,14 @@ class Users(SQLAlchemySessionUserDatastore):
     def find_user(self, case_insensitive: bool = False, **kwargs: Any) -> Any:
         found = super().find_user(case_insensitive, **kwargs)
         # The owner of this cookie is asked for: was that session ended in another window?
-        of_cookie = found is not None and session.get("_user_id") in kwargs.values()
-        ended = of_cookie and not sessions.is_live(self.db.session.connection())
+        if found is not None and session.get("_user_id") in kwargs.values():
+            grants = sessions.grants_of_live(self.db.session.connection(), found.id)
+            if grants is None:
+                found = None
+            else:
+                remember(found.id, grants)
         self.db.session.commit()
-        return None if ended else found
+        return found
 
     def mf_delete_recovery_code(self, user: Any, idx: int) -> bool:
         return take_recovery_code(user, idx)
@@ -163,6 +168,8 @@ def _password_changed(app: Flask, user: Any, **extra: Any) -> None:
 
 
 def _second_factor_set(app: Flask, user: Any, **extra: Any) -> None:
+    # Sessions that began with the password alone end: from here on, who is signed in gave both.
+    sessions.end(_connection(), user.id, but=sessions.current_id())
     record(_connection(), user.email, "set_second_factor", "console_user", str(user.id))
 
 

@@ -15,9 +15,9 @@ from werkzeug.exceptions import Forbidden
 from admin import scope
 from admin.actions import acting
 from admin.guard import note_refusal
-from admin.permissions import NEED, can, require_fresh
+from admin.permissions import can, refusal, require_fresh
 from admin.reads import bulk as reads
-from admin.trail import record
+from admin.trail import record, who_was_first
 from skeldir_huey.clock import utc_now
 from skeldir_huey.db.engine import enter
 from skeldir_huey.db.tables import BulkOperation
@@ -88,7 +88,7 @@ def confirm(user: Any, operation: Row, reason: str, rate: str, typed: str) -> No
     if operation.item_count > MANY:
         if not can(user, "bulk_over_1000", operation.tenant_id):
             note_refusal("bulk_over_1000", operation.tenant_id)
-            raise Forbidden(f"More than {MANY} at once needs the role {NEED['bulk_over_1000']} in this scope.")
+            raise Forbidden(f"More than {MANY} at once: {refusal(user, 'bulk_over_1000', operation.tenant_id)}")
         require_fresh()
         if typed.replace(" ", "").replace(",", "").replace("\u202f", "") != str(operation.item_count):
             raise InputError("number", f"type {operation.item_count} to go on")
@@ -139,13 +139,10 @@ def _move(connection: Connection, operation_id: UUID, states: tuple[str, ...], v
     ).scalar()
     if moved is not None:
         return
-    found = connection.execute(
-        sa.select(BulkOperation.state, BulkOperation.confirmed_by).where(BulkOperation.id == operation_id)
-    ).one_or_none()
-    if found is None:
+    state = connection.scalar(sa.select(BulkOperation.state).where(BulkOperation.id == operation_id))
+    if state is None:
         raise NotFound("no such operation")
-    who = f" by {found.confirmed_by}" if found.confirmed_by else ""
-    raise Conflict(f"This operation was started{who} and is {found.state}. Nothing was changed.")
+    raise Conflict(who_was_first(connection, BULK, str(operation_id), f"This operation is {state}."))
 
 
 def _start(connection: Connection, operation: Row) -> None:

@@ -1,8 +1,9 @@
-"""Pause, resume and run periodic tasks. Each checks, acts and writes one audit row per task, in one transaction."""
+"""Pause, resume, run and backfill periodic tasks. Each checks, acts and writes one audit row per task, in one transaction."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -11,10 +12,11 @@ from sqlalchemy.engine import Connection
 
 from admin import trail
 from admin.actions import acting
-from admin.reads import cron
+from admin.reads import cron, overview, ticks
 from skeldir_huey.db.tables import CronPause
 from skeldir_huey.errors import Conflict, NotFound
 from skeldir_huey.main import huey
+from skeldir_huey.queue import cron as queue_cron
 
 VERBS = ("pause", "resume")
 
@@ -53,6 +55,31 @@ def run_now(user: Any, name: str, reason: str) -> str:
     return task_id
 
 
+def backfill(user: Any, name: str, first: datetime, last: datetime, reason: str) -> list[str]:
+    """Enqueue the jobs of the due minutes of a range that had none, each once; returns their ids.
+
+    However often and by however many people this is asked at once, a minute gets one job: its id and its tick key say
+    which minute it is of. It works while the task is paused, too.
+
+    Raises:
+        Forbidden, NotFound: as `steer`.
+        InputError: the range is wrong, or too large.
+        Conflict: no minute of it is without a job.
+    """
+    with acting(user, "cron", None) as connection:
+        if name not in cron.known():
+            raise NotFound("no such periodic task")
+        found = ticks.between(connection, name, first, last, overview.now(connection))
+        empty = [tick.at for tick in found if tick.state == "none"]
+        added = queue_cron.backfill(huey, connection, cron.known()[name], name, empty)
+        if not added:
+            raise Conflict("Every due minute of this range has its job already. Nothing was changed.")
+        minutes = [tick.at.isoformat() for tick in found if tick.task_id in set(added)]
+        detail = {"from": first.isoformat(), "to": last.isoformat(), "minutes": minutes}
+        _record(connection, user, "cron_backfill", name, reason, detail)
+    return added
+
+
 def _pause(connection: Connection, names: Sequence[str], by: str, reason: str) -> list[str]:
     rows = [{"task_name": name, "paused_by": by, "pause_reason": reason} for name in dict.fromkeys(names)]
     made = insert(CronPause).values(rows).on_conflict_do_nothing().returning(CronPause.task_name)
@@ -64,5 +91,5 @@ def _resume(connection: Connection, names: Sequence[str]) -> list[str]:
     return list(connection.scalars(gone))
 
 
-def _record(connection: Connection, user: Any, action: str, name: str, reason: str, detail: dict[str, str]) -> None:
+def _record(connection: Connection, user: Any, action: str, name: str, reason: str, detail: dict[str, Any]) -> None:
     trail.record(connection, user.email, action, "cron", name, reason=reason, detail=detail)

@@ -1,4 +1,4 @@
-"""Verbs on one job that has not ended. A job that runs is never torn from its worker here."""
+"""Verbs on one job that has not ended: ask to cancel it, or give a running one to another worker."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from uuid import UUID
 
 from admin import trail
 from admin.actions import acting
+from admin.permissions import require_fresh
 from skeldir_huey.errors import Conflict, NotFound
 from skeldir_huey.queue import control
 
@@ -35,9 +36,34 @@ def cancel(user: Any, task_id: str, tenant_id: UUID | None, reason: str) -> str:
         if job is None or job["tenant_id"] != tenant_id:
             raise NotFound("no such job")
         if not job["asked"]:
-            raise Conflict("It was asked to be cancelled before. Nothing was changed.")
+            raise Conflict(trail.who_was_first(connection, "job", task_id, "It was asked to be cancelled before."))
         trail.record(
             connection, user.email, "cancel", "job", task_id,
             tenant_id=tenant_id, reason=reason, detail={"state": job["state"], "task": job["task_name"]},
         )  # fmt: skip
     return str(job["state"])
+
+
+def release(user: Any, task_id: str, tenant_id: UUID | None, claim: UUID, reason: str) -> None:
+    """Take a running job from its worker and put it back in line; what that worker writes later is rolled back.
+
+    Args:
+        claim: the token of the claim that the page showed: one that came after it is left alone.
+
+    Raises:
+        Forbidden: the user is no admin of the tenant.
+        StaleSignIn: the password must have been given within the last minutes.
+        NotFound: no such job in this tenant.
+        Conflict: it does not run any more, or another worker has it by now.
+    """
+    with acting(user, "release", tenant_id) as connection:
+        require_fresh()
+        job = control.release_running(connection, task_id, claim, "taken from its worker by an operator")
+        if job is None or job["tenant_id"] != tenant_id:
+            raise NotFound("no such job")
+        if not job["released"]:
+            raise Conflict(trail.who_was_first(connection, "job", task_id, f"It is {job['state']}."))
+        trail.record(
+            connection, user.email, "release", "job", task_id,
+            tenant_id=tenant_id, reason=reason, detail={"attempt": job["attempt"], "task": job["task_name"]},
+        )  # fmt: skip

@@ -84,15 +84,41 @@ def day(name: str) -> datetime | None:
     Raises:
         InputError: it is no day, or not of the years 1970 to 2199.
     """
-    value = text(name)
+    return _day(name, text(name))
+
+
+def form_day(name: str) -> datetime | None:
+    """Return the midnight, UTC, of a day of a form; as `day`."""
+    return _day(name, request.form.get(name, ""))
+
+
+def _day(name: str, value: str) -> datetime | None:
     if not value:
         return None
     try:
         found = datetime.strptime(value, "%Y-%m-%d").replace(tzinfo=UTC)
     except ValueError:
-        raise InputError(name, f"expected a day such as 2025-06-01, got {value!r}") from None
+        raise InputError(name, f"expected a day such as 2025-06-01, got {value[:20]!r}") from None
     if not 1970 <= found.year < 2200:
-        raise InputError(name, f"expected a day of the years 1970 to 2199, got {value!r}")
+        raise InputError(name, f"expected a day of the years 1970 to 2199, got {value[:20]!r}")
+    return found
+
+
+def minute(name: str) -> datetime | None:
+    """Return a minute, UTC, such as 2025-06-01T12:30, as a browser's field gives it; None when it is absent.
+
+    Raises:
+        InputError: it is no minute, or not of the years 1970 to 2199.
+    """
+    value = text(name)
+    if not value:
+        return None
+    try:
+        found = datetime.strptime(value[:16], "%Y-%m-%dT%H:%M").replace(tzinfo=UTC)
+    except ValueError:
+        raise InputError(name, f"expected a minute such as 2025-06-01T12:30, got {value!r}") from None
+    if not 1970 <= found.year < 2200:
+        raise InputError(name, f"expected a minute of the years 1970 to 2199, got {value!r}")
     return found
 
 

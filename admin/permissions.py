@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -13,6 +13,7 @@ from flask_security import current_user
 
 from admin import fresh
 from admin.fresh import require_fresh
+from skeldir_huey.config import settings
 from skeldir_huey.db.engine import transaction
 from skeldir_huey.db.tables import ConsoleGrant
 
@@ -32,8 +33,10 @@ NEED = {
     "edit_replay": "admin",
     "pause": "operator",
     "cancel": "operator",
+    "release": "admin",
     "cron": "operator",
     "recompute": "operator",
+    "reconcile": "operator",
     "refresh": "operator",
     "limits": "admin",
     "users": "admin",
@@ -54,23 +57,38 @@ class Grants:
 
 
 def grants_of(user: Any) -> Grants:
-    """Return the grants of a signed-in user, read once per request."""
-    cached = g.setdefault("grants", {})
-    if user.id not in cached:
+    """Return the grants of a signed-in user, read once per request: with the session, or here."""
+    if user.id not in g.setdefault("grants", {}):
         with transaction(None, role="console_global", who="console", read_only=True) as connection:
-            rows = connection.execute(
-                sa.select(ConsoleGrant.tenant_id, ConsoleGrant.role).where(ConsoleGrant.user_id == user.id)
-            ).all()
-        cached[user.id] = Grants(
-            everywhere=next((row.role for row in rows if row.tenant_id is None), None),
-            tenants={row.tenant_id: row.role for row in rows if row.tenant_id is not None},
-        )
-    found: Grants = cached[user.id]
+            remember(
+                user.id,
+                connection.execute(
+                    sa.select(ConsoleGrant.tenant_id, ConsoleGrant.role).where(ConsoleGrant.user_id == user.id)
+                ).all(),
+            )
+    found: Grants = g.grants[user.id]
     return found
+
+
+def remember(user_id: UUID, rows: Sequence[Any]) -> None:
+    """Keep the grants of a user, rows of tenant and role, until the end of this request."""
+    g.setdefault("grants", {})[user_id] = Grants(
+        everywhere=next((row.role for row in rows if row.tenant_id is None), None),
+        tenants={row.tenant_id: row.role for row in rows if row.tenant_id is not None},
+    )
 
 
 def can(user: Any, action: str, tenant_id: UUID | None) -> bool:
     """Return whether a user may do this to rows of a tenant; None means all tenants, or rows without one.
+
+    Raises:
+        KeyError: no such action.
+    """
+    return has_role(user, action, tenant_id) and not lacks_factor(user, action)
+
+
+def has_role(user: Any, action: str, tenant_id: UUID | None) -> bool:
+    """Return whether a user's role in a tenant is enough for an action.
 
     Raises:
         KeyError: no such action.
@@ -82,8 +100,31 @@ def can(user: Any, action: str, tenant_id: UUID | None) -> bool:
     return role is not None and RANK[role] >= needed
 
 
+def lacks_factor(user: Any, action: str) -> bool:
+    """Return whether this installation wants a second factor for an action, and the account has none.
+
+    An account that has one cannot sign in without it, so that the account says it of the session.
+    """
+    wanted_from = settings().second_factor_from
+    return wanted_from is not None and RANK[NEED[action]] >= RANK[wanted_from] and not user.tf_totp_secret
+
+
+def refusal(user: Any, action: str, tenant_id: UUID | None, where: str = "this tenant") -> str:
+    """Return what to tell somebody for whom `can` is false: what is needed, and who can give it."""
+    words = action.replace("_", " ")
+    if has_role(user, action, tenant_id):
+        return f"To {words} you need a second factor: switch it on under Account."
+    return f"To {words} you need the role {NEED[action]} in {where}. An admin of it can grant that."
+
+
+def _need(action: str) -> str:
+    # Stands in sentences such as "Needs the role operator in this tenant".
+    return NEED[action] + (" and a second factor" if lacks_factor(current_user, action) else "")
+
+
 def install(app: Flask) -> None:
     """Give templates `may(action, tenant_id)`, `need(action)`, and what fresh.py gives."""
     app.jinja_env.globals["may"] = lambda action, tenant_id: can(current_user, action, tenant_id)
-    app.jinja_env.globals["need"] = NEED.__getitem__
+    app.jinja_env.globals["need"] = _need
+    app.jinja_env.globals["lacks_factor"] = lambda: lacks_factor(current_user, "replay")
     fresh.install(app)

@@ -14,6 +14,7 @@ from sqlalchemy.exc import DBAPIError
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response
 
+from admin.fresh import keep_reason, way_back
 from admin.security import request_id
 from admin.show import colours
 from skeldir_huey.config import settings
@@ -87,8 +88,14 @@ def _typed() -> dict[str, str]:
     return {name: text[:2000] for name, text in request.form.items() if name not in hidden and text.strip()}
 
 
+def _shown_by_get() -> str | None:
+    """Return the address of this page when a GET shows it: the page of a form, as it is now."""
+    methods = request.url_rule.methods if request.url_rule is not None else None
+    return way_back() if request.method == "GET" or "GET" in (methods or ()) else None
+
+
 def problem(status: int, detail: str | None = None) -> Response:
-    """Return an error page.
+    """Return an error page. When the session is over, the reason of a form is kept for its page after the sign-in.
 
     Args:
         status: the HTTP status.
@@ -99,6 +106,8 @@ def problem(status: int, detail: str | None = None) -> Response:
     if request.routing_exception is not None and status == 400:
         # A foreign Host: nothing about this request may be used to build links.
         return Response(f"{title}. {detail}\n", status, mimetype="text/plain")
+    if status == 401:
+        keep_reason()
     # Not render_template: context processors of the extensions ask the database who is signed in.
     page = current_app.jinja_env.get_template("console/problem.html").render(
         status=status,
@@ -106,7 +115,7 @@ def problem(status: int, detail: str | None = None) -> Response:
         detail=detail,
         request_id=request_id(),
         typed=_typed() if status == 401 else {},
-        back=request.path if status == 401 else "/admin/",
+        back=_shown_by_get() or "/admin/",
         env=settings().environment_name,
         colours=colours(),
     )

@@ -86,7 +86,8 @@ def _steer(user: Any, tenant_id: UUID, backfill_id: UUID, reason: str, action: s
     with acting(user, "recompute", tenant_id) as connection:
         found = backfills.read(connection, tenant_id, backfill_id, lock=True)
         if found.status not in statuses:
-            raise Conflict(f"This backfill is {found.status}, no longer {' or '.join(statuses)}.")
+            state = f"This backfill is {found.status}, no longer {' or '.join(statuses)}."
+            raise Conflict(trail.who_was_first(connection, "backfill", str(backfill_id), state))
         act = backfill.cancel_in if action == "cancel_backfill" else backfill.resume_in
         act(connection, tenant_id, backfill_id)
         detail = {"done": f"{found.done_count} of {found.day_count} days"}

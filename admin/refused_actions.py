@@ -10,11 +10,10 @@ import sqlalchemy as sa
 
 from admin.actions import acting
 from admin.reads.refused import RECORD
-from admin.trail import record
+from admin.trail import record, who_was_first
 from skeldir_huey.clock import utc_now
 from skeldir_huey.db.tables import DeadEvent
 from skeldir_huey.errors import Conflict, InputError, NotFound
-from skeldir_huey.ingest.reread import reread
 from skeldir_huey.log import redact
 from skeldir_huey.tasks import refused
 
@@ -68,9 +67,10 @@ def retry(user: Any, record_id: UUID, tenant_id: UUID, payload: dict[str, Any], 
         if found is None:
             raise NotFound("no such record")
         if found["remediation_status"] != "pending":
-            raise Conflict(f"This record is {found['remediation_status'].replace('_', ' ')}, no longer pending.")
+            state = f"This record is {found['remediation_status'].replace('_', ' ')}, no longer pending."
+            raise Conflict(who_was_first(connection, RECORD, str(record_id), state))
         clean = redact(payload)
-        reread(connection, dict(found) | {"payload": clean})
+        refused.check_record(connection, dict(found) | {"payload": clean})
         changed = sorted(
             name for name in {*clean, *found["payload"]} if clean.get(name) != found["payload"].get(name)
         )  # fmt: skip
@@ -108,5 +108,6 @@ def move(user: Any, record_id: UUID, tenant_id: UUID, verb: str, reason: str) ->
             status = connection.scalar(sa.select(DeadEvent.remediation_status).where(DeadEvent.id == record_id))
             if status is None:
                 raise NotFound("no such record")
-            raise Conflict(f"This record is {status.replace('_', ' ')}, no longer {old}.")
+            state = f"This record is {status.replace('_', ' ')}, no longer {old}."
+            raise Conflict(who_was_first(connection, RECORD, str(record_id), state))
         record(connection, user.email, f"{verb}_refused", RECORD, str(record_id), tenant_id=tenant_id, reason=reason)

@@ -12,7 +12,7 @@ from flask import request, session
 from sqlalchemy.engine import Connection, Row
 
 from admin.security import SESSION_HOURS
-from skeldir_huey.db.tables import ConsoleSession
+from skeldir_huey.db.tables import ConsoleGrant, ConsoleSession
 
 KEPT_DAYS = 30
 AGENT_MAX = 200
@@ -42,10 +42,19 @@ def current_id() -> UUID | None:
         return None
 
 
-def is_live(connection: Connection) -> bool:
-    """Return whether this request's session was not ended meanwhile."""
-    found = connection.scalar(_live().with_only_columns(ConsoleSession.id).where(ConsoleSession.id == current_id()))
-    return found is not None
+def grants_of_live(connection: Connection, user_id: UUID) -> Sequence[Row[Any]] | None:
+    """Return the grants of a user as rows of tenant and role; None when this request's session was ended meanwhile.
+
+    Both in one statement, because every page asks for both.
+    """
+    grants = sa.join(ConsoleSession, ConsoleGrant, ConsoleGrant.user_id == user_id, isouter=True)
+    rows = connection.execute(
+        _live()
+        .with_only_columns(ConsoleGrant.tenant_id, ConsoleGrant.role)
+        .select_from(grants)
+        .where(ConsoleSession.id == current_id())
+    ).all()
+    return [row for row in rows if row.role is not None] if rows else None
 
 
 def live_of(connection: Connection, user_id: UUID) -> Sequence[Row[Any]]:

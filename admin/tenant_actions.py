@@ -11,7 +11,8 @@ from werkzeug.exceptions import Forbidden
 
 from admin import trail
 from admin.actions import acting
-from admin.permissions import NEED, can
+from admin.guard import note_refusal
+from admin.permissions import can, refusal
 from admin.queue_actions import MINUTES
 from admin.reads.overview import now as database_now
 from admin.reads.tenants import lanes
@@ -34,7 +35,8 @@ def set_limits(user: Any, tenant_id: UUID, lane: str, weight: float, cap: int | 
     """
     with acting(user, "read", tenant_id) as connection:
         if not may_limit(user):
-            raise Forbidden(f"To set a weight or a cap you need the role {NEED['limits']} in all tenants.")
+            note_refusal("limits", tenant_id)
+            raise Forbidden(refusal(user, "limits", None, "all tenants"))
         before = next((row for row in lanes(connection, tenant_id) if row.name == lane), None)
         if before is None:
             raise NotFound("no such lane")
@@ -71,7 +73,7 @@ def pause(user: Any, tenant_id: UUID, reason: str, minutes: str) -> int:
     with acting(user, "pause", tenant_id) as connection:
         running = [row.name for row in lanes(connection, tenant_id) if row.paused_at is None]
         if not running:
-            raise Conflict("This tenant is paused in every lane already.")
+            raise Conflict(_first(connection, tenant_id, "This tenant is paused in every lane already."))
         resume_at = None if minutes == "never" else database_now(connection) + timedelta(minutes=int(minutes))
         for lane in running:
             control.pause(connection, lane, by=user.email, reason=reason, tenant_id=tenant_id, resume_at=resume_at)
@@ -90,11 +92,15 @@ def resume(user: Any, tenant_id: UUID, reason: str) -> int:
     with acting(user, "pause", tenant_id) as connection:
         paused = [row.name for row in lanes(connection, tenant_id) if row.paused_at is not None]
         if not paused:
-            raise Conflict("This tenant is not paused any more. Nothing was changed.")
+            raise Conflict(_first(connection, tenant_id, "This tenant is not paused any more."))
         for lane in paused:
             control.resume(connection, lane, tenant_id=tenant_id)
         _audit(connection, user, "resume", tenant_id, reason, {"lanes": paused})
     return len(paused)
+
+
+def _first(connection: Connection, tenant_id: UUID, state: str) -> str:
+    return trail.who_was_first(connection, "tenant", str(tenant_id), state)
 
 
 def _audit(

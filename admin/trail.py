@@ -9,6 +9,7 @@ from flask import request
 from sqlalchemy.engine import Connection
 
 from admin.security import request_id
+from admin.show import seconds
 from skeldir_huey.db.engine import transaction
 from skeldir_huey.db.tables import ConsoleAudit
 
@@ -31,6 +32,31 @@ def record(connection: Connection, actor: str, action: str, target_type: str, ta
         )
         .inline()
     )
+
+
+def who_was_first(connection: Connection, target_type: str, target_id: str, state: str) -> str:
+    """Return what to tell somebody who came too late: who did what to this row last, when, and what is so now.
+
+    Args:
+        connection: a transaction that sees the row's audit log.
+        state: a sentence that says how the row is now.
+    """
+    last = connection.execute(
+        sa.select(
+            ConsoleAudit.actor,
+            ConsoleAudit.action,
+            sa.extract("epoch", sa.func.clock_timestamp() - ConsoleAudit.at).label("ago_s"),
+        )
+        .where(
+            ConsoleAudit.target_type == target_type,
+            ConsoleAudit.target_id == target_id,
+            ConsoleAudit.result == "ok",
+        )
+        .order_by(ConsoleAudit.id.desc())
+        .limit(1)
+    ).one_or_none()
+    by = f" Last: {last.action.replace('_', ' ')} by {last.actor}, {seconds(float(last.ago_s))} ago." if last else ""
+    return f"{state}{by} Nothing was changed."
 
 
 def record_refusal(actor: str, action: str, target_type: str, target_id: str, **columns: Any) -> None:

@@ -57,7 +57,7 @@ def grant(user: Any, target_id: UUID, tenant_id: UUID | None, role: str, reason:
         target = _other(connection, user, target_id)
         before = _role(connection, target_id, tenant_id)
         if before == role:
-            raise Conflict(f"{target.email} is {role} there already. Nothing was changed.")
+            raise Conflict(_first(connection, target, f"is {role} there already."))
         _put_grant(connection, target_id, tenant_id, role)
         _note_grant(connection, user, target, "grant", tenant_id, before, role, reason)
 
@@ -73,7 +73,7 @@ def revoke(user: Any, target_id: UUID, tenant_id: UUID | None, reason: str) -> N
         target = _other(connection, user, target_id)
         before = _role(connection, target_id, tenant_id)
         if before is None:
-            raise Conflict(f"{target.email} has no role there any more. Nothing was changed.")
+            raise Conflict(_first(connection, target, "has no role there any more."))
         connection.execute(
             sa.delete(ConsoleGrant).where(
                 ConsoleGrant.user_id == target_id, ConsoleGrant.tenant_id.is_not_distinct_from(tenant_id)
@@ -92,7 +92,7 @@ def set_active(user: Any, target_id: UUID, active: bool, reason: str) -> None:
     with managing(user, None) as connection:
         target = _other(connection, user, target_id)
         if target.active == active:
-            raise Conflict(f"{target.email} is {'enabled' if active else 'disabled'} already. Nothing was changed.")
+            raise Conflict(_first(connection, target, f"is {'enabled' if active else 'disabled'} already."))
         connection.execute(sa.update(ConsoleUser).where(ConsoleUser.id == target_id).values(active=active))
         ended = 0 if active else sessions.end(connection, target_id)
         action = "enable_user" if active else "disable_user"
@@ -126,10 +126,14 @@ def reset_second_factor(user: Any, target_id: UUID, reason: str) -> None:
     with managing(user, None) as connection:
         target = _other(connection, user, target_id)
         if target.tf_totp_secret is None:
-            raise Conflict(f"{target.email} has no second factor. Nothing was changed.")
+            raise Conflict(_first(connection, target, "has no second factor."))
         cleared = {"tf_primary_method": None, "tf_totp_secret": None, "mf_recovery_codes": None}
         connection.execute(sa.update(ConsoleUser).where(ConsoleUser.id == target_id).values(cleared))
         _note(connection, user, target, "reset_second_factor", reason, {})
+
+
+def _first(connection: Connection, target: Row, state: str) -> str:
+    return who_was_first(connection, TARGET, str(target.id), f"{target.email} {state}")
 
 
 def new_password() -> str:

@@ -107,6 +107,14 @@ TABLE: tuple[Setting, ...] = (
         parsers.read_flag,
     ),
     Setting(
+        "second_factor",
+        "SKELDIR_SECOND_FACTOR",
+        "auto",
+        "role",
+        "Who may act only with a second factor: nobody, admin, operator (and above); auto: operator in production.",
+        parsers.one_of("auto", "nobody", "admin", "operator"),
+    ),
+    Setting(
         "metrics_token",
         "SKELDIR_METRICS_TOKEN",
         None,
@@ -168,6 +176,7 @@ class Settings:
     environment_name: str
     trusted_hosts: tuple[str, ...]
     https: bool
+    second_factor: str
     metrics_token: str | None = field(repr=False)
     max_deaths: int
     heartbeat_s: float
@@ -179,6 +188,13 @@ class Settings:
     env_file: Path
     given: frozenset[str] = frozenset()
     """The attributes that somebody set: unset is not the same as default."""
+
+    @property
+    def second_factor_from(self) -> str | None:
+        """Return the lowest role whose verbs need a second factor; None when nobody's do."""
+        if self.second_factor == "auto":
+            return "operator" if self.environment_name == "production" else None
+        return None if self.second_factor == "nobody" else self.second_factor
 
 
 def _given(environ: Mapping[str, str]) -> dict[str, str]:

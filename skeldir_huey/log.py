@@ -9,12 +9,13 @@ import os
 import re
 import sys
 import traceback
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import IO, Any, TextIO
 from uuid import UUID
+
+import orjson
 
 HIDDEN = "[redacted]"
 CONTEXT = ("task_name", "task_id", "tenant_id", "correlation_id")
@@ -101,20 +102,28 @@ def _kind_of(key: str) -> tuple[bool, bool]:
     return bool(_SECRET_KEY.search(key)), bool(_PERSONAL_KEY.search(key))
 
 
-@contextmanager
-def bind(**fields: Any) -> Iterator[None]:
+class bind:  # noqa: N801  a block like any other; as a generator it would cost three times as much per job
     """Add these fields to every line that this thread or context logs inside the block."""
-    token = _bound.set(_bound.get({}) | fields)
-    try:
-        yield
-    finally:
-        _bound.reset(token)
+
+    __slots__ = ("_fields", "_token")
+
+    def __init__(self, **fields: Any) -> None:
+        self._fields = fields
+
+    def __enter__(self) -> None:
+        self._token = _bound.set(_bound.get({}) | self._fields)
+
+    def __exit__(self, *_: object) -> None:
+        _bound.reset(self._token)
 
 
 def bound_correlation() -> UUID | None:
     """Return the correlation id that is bound here, to be taken over by what is enqueued; None when there is none."""
+    found = _bound.get({}).get("correlation_id")
+    if isinstance(found, UUID):
+        return found
     try:
-        return UUID(_bound.get({}).get("correlation_id"))
+        return UUID(found)
     except (TypeError, ValueError, AttributeError):
         return None
 
@@ -142,7 +151,10 @@ class Log:
         self._write(logging.ERROR, event, fields, exc_info=True)
 
     def info_each(self, event: str, lines: list[dict[str, Any]]) -> None:
-        """Log one line for each of these fields, all written at once: for what happens thousands of times a second."""
+        """Log one line for each of these fields, all written at once: for what happens thousands of times a second.
+
+        The fields are written as they are, without looking for secrets: the caller vouches for them.
+        """
         self._write(logging.INFO, event, lines)
 
     def _write(
@@ -175,7 +187,8 @@ class JsonFormatter(logging.Formatter):
             "logger": record.name,
         }
         if isinstance(fields, list):
-            return "\n".join([self._line(record, core, one) for one in fields])
+            start = core | _NO_CONTEXT | _bound.get({})
+            return "\n".join([_encode(start | one) for one in fields])
         return self._line(record, core, fields)
 
     @staticmethod
@@ -188,6 +201,13 @@ class JsonFormatter(logging.Formatter):
             line["error_class"] = kind.__qualname__
             line["error_message"] = redact_text(str(error))
             line["traceback"] = redact_text("".join(traceback.format_exception(kind, error, trace)))
+        return _encode(line)
+
+
+def _encode(line: dict[str, Any]) -> str:
+    try:
+        return orjson.dumps(line, default=_plain).decode()
+    except TypeError:  # numbers above 64 bits, broken text, keys that are no text
         return _ENCODER.encode(line)
 
 
@@ -202,7 +222,7 @@ def _plain(value: Any) -> Any:
 
 
 _NO_CONTEXT = dict.fromkeys(CONTEXT)
-_ENCODER = json.JSONEncoder(default=_plain, ensure_ascii=False, skipkeys=True)  # one for all lines
+_ENCODER = json.JSONEncoder(default=_plain, ensure_ascii=False, skipkeys=True)
 
 
 class _Stderr(logging.StreamHandler[TextIO]):

@@ -18,6 +18,7 @@ from skeldir_huey.tasks import (  # noqa: F401
     reports,
     training,
     versions,
+    waiting,
 )
 
 

@@ -10,11 +10,23 @@ from skeldir_huey.errors import InputError
 
 # ISO 4217 minor units that are not 2.
 _DIGITS = {
-    0: "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF",
+    0: "BIF BYR CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF",
     3: "BHD IQD JOD KWD LYD OMR TND",
     4: "CLF UYW",
 }
 DIGITS = {currency: digits for digits, currencies in _DIGITS.items() for currency in currencies.split()}
+
+# ISO 4217: every code with a minor unit that is money today, then those of the last years: old data has them.
+_CURRENT = """
+AED AFN ALL AMD AOA ARS AUD AWG AZN BAM BBD BDT BHD BIF BMD BND BOB BOV BRL BSD BTN BWP BYN BZD CAD CDF CHE CHF CHW CLF
+CLP CNY COP COU CRC CUP CVE CZK DJF DKK DOP DZD EGP ERN ETB EUR FJD FKP GBP GEL GHS GIP GMD GNF GTQ GYD HKD HNL HTG HUF
+IDR ILS INR IQD IRR ISK JMD JOD JPY KES KGS KHR KMF KPW KRW KWD KYD KZT LAK LBP LKR LRD LSL LYD MAD MDL MGA MKD MMK MNT
+MOP MRU MUR MVR MWK MXN MXV MYR MZN NAD NGN NIO NOK NPR NZD OMR PAB PEN PGK PHP PKR PLN PYG QAR RON RSD RUB RWF SAR SBD
+SCR SDG SEK SGD SHP SLE SOS SRD SSP STN SVC SYP SZL THB TJS TMT TND TOP TRY TTD TWD TZS UAH UGX USD USN UYI UYU UYW UZS
+VED VES VND VUV WST XAF XCD XCG XOF XPF YER ZAR ZMW ZWG
+"""
+_PAST = "ANG BGN BYR CUC EEK HRK LTL LVL MRO SLL STD VEF ZMK ZWL"
+CURRENCIES = frozenset(_CURRENT.split()) | frozenset(_PAST.split())
 
 # What a bigint column holds.
 MAX_CENTS = 2**63 - 1
@@ -27,15 +39,17 @@ def parse_currency(text: str, field: str = "currency") -> str:
     """Return a currency code.
 
     Raises:
-        InputError: it is not three capital letters.
+        InputError: it is not three capital letters, or no currency of ISO 4217.
     """
     if not _CURRENCY.fullmatch(text):
-        raise InputError(field, f"expected three capital letters such as EUR, got {text!r}")
+        raise InputError(field, f"expected three capital letters such as EUR, got {text[:80]!r}")
+    if text not in CURRENCIES:
+        raise InputError(field, f"unknown currency {text!r}; expected a code of ISO 4217 such as EUR")
     return text
 
 
 def digits_of(currency: str) -> int:
-    """Return how many decimal digits a currency has by ISO 4217: yen 0, dinar 3, unknown codes 2."""
+    """Return how many decimal digits a currency has by ISO 4217: yen 0, dinar 3, most 2."""
     return DIGITS.get(currency, 2)
 
 
@@ -44,7 +58,7 @@ def parse_amount(text: str, currency: str, field: str = "amount") -> int:
 
     Args:
         text: digits with a point, such as 12 or -12.50; no thousands separators, no exponent.
-        currency: three capital letters.
+        currency: a code of ISO 4217.
         field: the name used in the error.
 
     Raises:

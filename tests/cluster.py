@@ -31,7 +31,11 @@ wait $child
 """
 
 # Tests lose nothing that matters in a power cut; a test of durability asks for safe=True.
-_FAST = ("fsync=off", "synchronous_commit=off", "full_page_writes=off")
+_FAST = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "max_wal_size=256MB")
+# A database is 760 files: made in memory in a tenth of the time.
+_MEMORY = Path("/dev/shm")
+_ROOM = 2 << 30
+
 _ALWAYS = ("listen_addresses=", "max_connections=200", "shared_buffers=64MB", "jit=off", "timezone=UTC")
 
 
@@ -90,7 +94,7 @@ class Cluster:
 
     Args:
         version: 18 or 16.
-        safe: keep fsync and synchronous_commit on.
+        safe: keep fsync and synchronous_commit on, and the files on a disk.
     """
 
     version: int = 18
@@ -99,7 +103,7 @@ class Cluster:
     _process: subprocess.Popen[bytes] | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
-        self.root = Path(tempfile.mkdtemp(prefix="skeldir-"))
+        self.root = Path(tempfile.mkdtemp(prefix="skeldir-", dir=None if self.safe else _memory()))
         if len(str(self.root)) > 80:  # a socket path holds 107 bytes
             self.root.rmdir()
             self.root = Path(tempfile.mkdtemp(prefix="skeldir-", dir="/tmp"))
@@ -188,6 +192,15 @@ class Cluster:
         except psycopg2.OperationalError:
             return False
         return True
+
+
+def _memory() -> Path | None:
+    """Return the folder whose files are memory, or None where there is none with room for a few clusters."""
+    try:
+        roomy = os.access(_MEMORY, os.W_OK | os.X_OK) and shutil.disk_usage(_MEMORY).free >= _ROOM
+    except OSError:
+        roomy = False
+    return _MEMORY if roomy else None
 
 
 def _environment() -> dict[str, str]:

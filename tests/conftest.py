@@ -9,6 +9,7 @@ import logging
 import os
 import shutil
 import socket
+import time
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +18,7 @@ from typing import Any
 import pytest
 from alembic import command
 from alembic.config import Config
+from psycopg2.extensions import cursor as Cursor
 
 from skeldir_huey import config, log
 from skeldir_huey.db import engine
@@ -124,6 +126,15 @@ def cluster() -> Iterator[Cluster]:
         made.remove()
 
 
+def let_go(cursor: Cursor, name: str) -> None:
+    """Wait until closed connections have ended, at most 0.1 s: a drop that meets one sleeps as long as that."""
+    ends = time.monotonic() + 0.1
+    while time.monotonic() < ends:
+        cursor.execute("select from pg_stat_activity where datname = %s limit 1", (name,))
+        if not cursor.rowcount:
+            return
+
+
 @contextmanager
 def copy_of_template(cluster: Cluster) -> Iterator[Database]:
     """A fresh copy of the migrated database, dropped at the end whoever is still connected."""
@@ -131,9 +142,11 @@ def copy_of_template(cluster: Cluster) -> Iterator[Database]:
     admin = cluster.database("postgres").connect(autocommit=True)
     try:
         with admin.cursor() as cursor:
-            cursor.execute(f"create database {made.name} template {TEMPLATE} owner skeldir_owner")
+            # Files are copied, not logged block by block: a third of the time.
+            cursor.execute(f"create database {made.name} template {TEMPLATE} owner skeldir_owner strategy file_copy")
         yield made
         with admin.cursor() as cursor:
+            let_go(cursor, made.name)
             cursor.execute(f"drop database {made.name} with (force)")
     finally:
         admin.close()

@@ -65,7 +65,7 @@ def test_floats_are_refused() -> None:
     [
         ("12", "USD", 1200), ("12.5", "USD", 1250), (" 12.50 ", "EUR", 1250), ("-0.01", "USD", -1), ("+3", "GBP", 300),
         ("1200", "JPY", 1200), ("1200", "KRW", 1200), ("0.125", "KWD", 125), ("7", "BHD", 7000), ("0", "CLP", 0),
-        ("1.5", "XYZ", 150), ("92233720368547758.07", "USD", 2**63 - 1),
+        ("1.5", "HRK", 150), ("92233720368547758.07", "USD", 2**63 - 1),
     ],
 )  # fmt: skip
 def test_amounts_are_read_in_the_smallest_unit(text: str, currency: str, cents: int) -> None:
@@ -79,6 +79,7 @@ def test_amounts_are_read_in_the_smallest_unit(text: str, currency: str, cents: 
         ("1,200", "USD", "price"), ("1e3", "USD", "price"), ("NaN", "USD", "price"), ("12.", "USD", "price"),
         ("٣", "USD", "price"), ("92233720368547758.08", "USD", "price"), ("9" * 10_000, "USD", "price"),
         ("1", "usd", "currency"), ("1", "US$", "currency"), ("1", "", "currency"),
+        ("1", "ABC", "currency"), ("1", "XXX", "currency"),  # none of ISO 4217, and "no currency"
     ],
 )  # fmt: skip
 def test_amounts_that_are_none_are_refused_by_name(text: str, currency: str, field: str) -> None:

@@ -57,13 +57,68 @@ def _counts() -> Any:
     return sa.union_all(*parts).subquery("counts")
 
 
+@dataclass(frozen=True)
+class Waiting:
+    """The errors that letters wait with: how many letters, how many errors, and those with most letters."""
+
+    letter_count: int
+    error_count: int
+    worst: Sequence[Row]
+
+
+def waiting(connection: Connection, shown: int) -> Waiting:
+    """Return how much waits for somebody, and the `shown` errors with most letters that wait."""
+    columns = _counts().c
+    per_error = (
+        sa.select(
+            columns.fingerprint,
+            sa.func.sum(columns.open_count).label("open"),
+            sa.func.max(columns.last_at).label("last_at"),
+        )
+        .group_by(columns.fingerprint)
+        .having(sa.func.sum(columns.open_count) > 0)
+        .subquery("per_error")
+    )
+    worst = (
+        sa.select(
+            per_error,
+            sa.cast(sa.func.sum(per_error.c.open).over(), sa.BigInteger).label("letter_count"),
+            sa.func.count().over().label("error_count"),
+        )
+        .order_by(per_error.c.open.desc(), per_error.c.last_at.desc(), per_error.c.fingerprint)
+        .limit(shown)
+        .subquery("worst")
+    )
+    words = sa.union_all(
+        *(
+            sa.select(table.task_name, table.exception_class).where(table.fingerprint == worst.c.fingerprint).limit(1)
+            for table in (ErrorGroup, ErrorDelta)
+        )
+    ).limit(1)
+    told = words.lateral("told")
+    rows = connection.execute(
+        sa.select(worst, told.c.task_name, told.c.exception_class)
+        .join_from(worst, told, sa.true())
+        .order_by(worst.c.open.desc(), worst.c.last_at.desc(), worst.c.fingerprint)
+    ).all()
+    return Waiting(rows[0].letter_count if rows else 0, rows[0].error_count if rows else 0, rows)
+
+
 def groups(connection: Connection, now: datetime, fingerprint: str = "") -> list[Group]:
     """Return the errors of this scope, those that were seen last first; all of them, or one."""
-    counts = _counts()
+    counts, first_day = _counts(), now.date() - timedelta(days=DAYS - 1)
     columns = counts.c
+    # A sum per day of the last seven, today last.
+    per_day = [
+        sa.func.coalesce(sa.func.sum(columns.seen_count).filter(columns.day == first_day + timedelta(days=i)), 0).label(
+            f"day{i}"
+        )
+        for i in range(DAYS)
+    ]
     statement = (
         sa.select(
             columns.fingerprint,
+            *per_day,
             sa.func.sum(columns.seen_count).label("seen"),
             sa.func.sum(columns.open_count).label("open"),
             sa.func.count(sa.distinct(sa.func.coalesce(columns.tenant_id, NIL))).label("tenant_count"),
@@ -79,7 +134,7 @@ def groups(connection: Connection, now: datetime, fingerprint: str = "") -> list
         statement = statement.where(columns.fingerprint == fingerprint)
     found = connection.execute(statement).all()
     names = [row.fingerprint for row in found]
-    days, words, decisions = _days(connection, names, now), _words(connection, names), _decisions(connection, names)
+    words, decisions = _words(connection, names), _decisions(connection, names)
     made = []
     for row in found:
         told, decision = words[row.fingerprint], decisions.get(row.fingerprint)
@@ -94,7 +149,7 @@ def groups(connection: Connection, now: datetime, fingerprint: str = "") -> list
                 tenant_count=row.tenant_count,
                 first_at=row.first_at,
                 last_at=row.last_at,
-                days=days[row.fingerprint],
+                days=[int(getattr(row, f"day{i}")) for i in range(DAYS)],
                 state=state_of(decision, row.last_at, now),
                 decision=decision,
                 canary=None,
@@ -113,20 +168,6 @@ def state_of(decision: Any, last_at: datetime, now: datetime) -> str:
     if decision.state == "ignored" and now >= decision.ignored_until:
         return "new"
     return str(decision.state)
-
-
-def _days(connection: Connection, names: Collection[str], now: datetime) -> dict[str, list[int]]:
-    counts, first = _counts(), now.date() - timedelta(days=DAYS - 1)
-    columns = counts.c
-    rows = connection.execute(
-        sa.select(columns.fingerprint, columns.day, sa.func.sum(columns.seen_count))
-        .where(columns.fingerprint.in_(names), columns.day >= first, columns.day <= now.date())
-        .group_by(columns.fingerprint, columns.day)
-    )
-    found = {name: [0] * DAYS for name in names}
-    for name, day, seen in rows:
-        found[name][(day - first).days] = int(seen)
-    return found
 
 
 def _words(connection: Connection, names: Collection[str]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What ended, by time and by lane, tenant or task: from the minute roll-ups that the queue's own transactions keep."""
+"""What ended, by time and by lane, tenant or task: from the roll-ups that the queue's own transactions keep."""
 
 from __future__ import annotations
 
@@ -12,16 +12,14 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from admin.reads.overview import Span, _floor, _times
-from skeldir_huey.db.tables.minutes import RUN_MINUTES
+from admin.reads.overview import Span
+from admin.reads.roll_up import QUARTER, bar, counts, times, whole
 from skeldir_huey.queue.histogram import BOUNDS_MS, quantile
 
-M = RUN_MINUTES.c
 BUCKETS = len(BOUNDS_MS) + 1
-KEYS = {"queue": M.lane, "tenant": M.tenant_id, "task": M.task_name}
+KEYS = {"queue": "lane", "tenant": "tenant_id", "task": "task_name"}
 TOP = 5
 OTHER = "other"
-_ORIGIN = "timestamptz '2000-01-03T00:00:00+00:00'"  # as overview._floor
 
 KINDS = ("done", "dead", "cancelled", "errored")
 
@@ -77,14 +75,14 @@ class Minutes:
         return [self.by_bar.get((key, i), empty).counts[kind] for i in range(len(self.times))]
 
 
-def _summed() -> list[sa.ColumnElement[Any]]:
-    columns: list[sa.ColumnElement[Any]] = [sa.cast(sa.func.sum(M[kind]), sa.BigInteger).label(kind) for kind in KINDS]
-    columns.append(sa.func.sum(M.run_ms).label("run_ms"))
+def _summed(columns: Any) -> list[sa.ColumnElement[Any]]:
+    summed: list[sa.ColumnElement[Any]] = [whole(columns[kind], kind) for kind in KINDS]
+    summed.append(sa.func.sum(columns.run_ms).label("run_ms"))
     for i in range(BUCKETS):
         # Arrays count from 1; a histogram adds up bucket by bucket.
-        columns.append(sa.cast(sa.func.sum(sa.func.coalesce(M.run_hist[i + 1], 0)), sa.BigInteger).label(f"r{i}"))
-        columns.append(sa.cast(sa.func.sum(sa.func.coalesce(M.wait_hist[i + 1], 0)), sa.BigInteger).label(f"w{i}"))
-    return columns
+        summed.append(whole(sa.func.coalesce(columns.run_hist[i + 1], 0), f"r{i}"))
+        summed.append(whole(sa.func.coalesce(columns.wait_hist[i + 1], 0), f"w{i}"))
+    return summed
 
 
 def minutes(connection: Connection, span: Span, until: datetime, by: str) -> Minutes:
@@ -93,42 +91,44 @@ def minutes(connection: Connection, span: Span, until: datetime, by: str) -> Min
     Args:
         by: a key of KEYS; the five with most attempts have a series of their own, the others share one.
     """
-    start = until - span.length
-    times = _times(_floor(start, span.step), until, span.step)
-    here = (M.minute >= start, M.minute <= until)
-    key = KEYS[by]
-    largest = (
-        sa.select(key)
-        .where(*here)
+    bars = times(until - span.length, until, span.step)
+    source = sa.select(
+        counts(
+            until - span.length, until, *KEYS.values(), *KINDS, "run_ms", "run_hist", "wait_hist",
+            finer=span.step < QUARTER,
+        )
+    ).cte("source")  # fmt: skip
+    key = sa.func.coalesce(sa.cast(source.c[KEYS[by]], sa.Text), "")
+    attempts = sa.func.sum(source.c.done + source.c.dead + source.c.cancelled + source.c.errored)
+    ranked = (
+        sa.select(key.label("key"), sa.func.row_number().over(order_by=(attempts.desc(), key)).label("place"))
         .group_by(key)
-        .order_by(sa.func.sum(M.done + M.dead + M.cancelled + M.errored).desc(), key)
-        .limit(TOP + 1)
+        .subquery("ranked")
     )
-    keys = [row[0] for row in connection.execute(largest)]
-    shown = keys[:TOP] if len(keys) > TOP else keys
-    bar = sa.func.date_bin(
-        sa.literal_column(f"interval '{int(span.step.total_seconds())} seconds'"), M.minute, sa.literal_column(_ORIGIN)
-    ).label("bar")
     # Grouping by the key's place among the largest keeps the answer small, however many tenants there are.
-    place = (
-        sa.case(*((key.is_not_distinct_from(one), i) for i, one in enumerate(shown)), else_=-1).label("place")
-        if (shown)
-        else sa.literal(-1).label("place")
-    )
-    found = Minutes(times, Sums(), {}, {}, [Sums() for _ in times])
-    index = {at: i for i, at in enumerate(times)}
-    for row in connection.execute(sa.select(bar, place, *_summed()).where(*here).group_by("bar", "place")):
-        name = shown[row.place] if row.place >= 0 else OTHER
-        i = index[row.bar]
-        for sums in (
-            found.total,
-            found.bars[i],
-            found.by_key.setdefault(name, Sums()),
-            found.by_bar.setdefault((name, i), Sums()),
-        ):
+    place = sa.func.least(ranked.c.place, TOP + 1).label("place")
+    name = sa.case((ranked.c.place <= TOP, ranked.c.key)).label("name")
+    rows = connection.execute(
+        sa.select(bar(source.c.at, span.step), place, name, *_summed(source.c))
+        .join_from(source, ranked, key == ranked.c.key)
+        .group_by("bar", "place", "name")
+    ).all()
+    names = dict(sorted({(row.place, _key(row.name, by)) for row in rows}, key=lambda pair: pair[0]))
+    found = Minutes(bars, Sums(), {key: Sums() for key in names.values()}, {}, [Sums() for _ in bars])
+    index = {at: i for i, at in enumerate(bars)}
+    for row in rows:
+        shown, i = names[row.place], index[row.bar]
+        for sums in (found.total, found.bars[i], found.by_key[shown], found.by_bar.setdefault((shown, i), Sums())):
             sums.add(row)
-    ordered = {name: found.by_key[name] for name in (*shown, OTHER) if name in found.by_key}
-    return Minutes(found.times, found.total, ordered, found.by_bar, found.bars)
+    return found
+
+
+def _key(name: str | None, by: str) -> Any:
+    if name is None:
+        return OTHER
+    if by == "tenant":
+        return UUID(name) if name else None
+    return name
 
 
 @dataclass(frozen=True)
@@ -142,21 +142,17 @@ class Ended:
 
 def by_lane(connection: Connection, span: Span, until: datetime) -> dict[str, Ended]:
     """Return what ended in each lane in the span before `until`; lanes without any are absent."""
-    start = until - span.length
-    times = _times(_floor(start, span.step), until, span.step)
-    index = {at: i for i, at in enumerate(times)}
-    bar = sa.func.date_bin(
-        sa.literal_column(f"interval '{int(span.step.total_seconds())} seconds'"), M.minute, sa.literal_column(_ORIGIN)
-    ).label("bar")
-    counts = [sa.cast(sa.func.sum(M[kind]), sa.BigInteger).label(kind) for kind in KINDS]
+    bars = times(until - span.length, until, span.step)
+    index = {at: i for i, at in enumerate(bars)}
+    source = counts(until - span.length, until, "lane", *KINDS, finer=span.step < QUARTER).c
+    summed = [whole(source[kind], kind) for kind in KINDS]
     found: dict[str, Any] = {}
-    rows = connection.execute(
-        sa.select(M.lane, bar, *counts).where(M.minute >= start, M.minute <= until).group_by(M.lane, "bar")
-    )
-    for row in rows:
-        done, dead, bars = found.setdefault(row.lane, (0, 0, [0] * len(times)))
-        bars[index[row.bar]] += row.done + row.dead + row.cancelled + row.errored
-        found[row.lane] = (done + row.done, dead + row.dead, bars)
+    for row in connection.execute(
+        sa.select(source.lane, bar(source.at, span.step), *summed).group_by(source.lane, "bar")
+    ):
+        done, dead, ended = found.setdefault(row.lane, (0, 0, [0] * len(bars)))
+        ended[index[row.bar]] += row.done + row.dead + row.cancelled + row.errored
+        found[row.lane] = (done + row.done, dead + row.dead, ended)
     return {lane: Ended(*values) for lane, values in found.items()}
 
 
@@ -172,12 +168,11 @@ class TenantShare:
 
 def by_tenant(connection: Connection, span: Span, until: datetime, limit: int = 5) -> list[TenantShare]:
     """Return the tenants of which most jobs died in the span before `until`."""
-    hist = [sa.cast(sa.func.sum(M.wait_hist[i + 1]), sa.BigInteger).label(f"w{i}") for i in range(BUCKETS)]
-    counts = [sa.cast(sa.func.sum(M[kind]), sa.BigInteger).label(kind) for kind in ("done", "dead")]
+    source = counts(until - span.length, until, "tenant_id", "done", "dead", "wait_hist", finer=span.step < QUARTER).c
+    hist = [whole(source.wait_hist[i + 1], f"w{i}") for i in range(BUCKETS)]
     rows = connection.execute(
-        sa.select(M.tenant_id, *counts, *hist)
-        .where(M.minute >= until - span.length, M.minute <= until)
-        .group_by(M.tenant_id)
+        sa.select(source.tenant_id, whole(source.done, "done"), whole(source.dead, "dead"), *hist)
+        .group_by(source.tenant_id)
         .order_by(sa.desc("dead"), sa.desc("done"))
         .limit(limit)
     )
@@ -191,7 +186,6 @@ def by_tenant(connection: Connection, span: Span, until: datetime, limit: int = 
 # A jump of failures: this far above the lane's own day, and no longer rare.
 JUMP_FACTOR, JUMP_SHARE, JUMP_JOBS = 3, 0.05, 5
 LATELY = timedelta(minutes=30)
-SLOT = timedelta(minutes=15)
 
 
 @dataclass(frozen=True)
@@ -207,22 +201,26 @@ class Jump:
 
 def jumps(connection: Connection, until: datetime) -> list[Jump]:
     """Return the lanes where more than 5 % failed in the last 30 minutes, and 3 x the median of the day before."""
-    bar = sa.func.date_bin(
-        sa.literal_column(f"interval '{int(SLOT.total_seconds())} seconds'"), M.minute, sa.literal(until)
-    ).label("bar")
-    counts = [sa.cast(sa.func.sum(M[kind]), sa.BigInteger).label(kind) for kind in ("done", "dead")]
-    rows = connection.execute(
-        sa.select(M.lane, bar, *counts)
-        .where(M.minute > until - timedelta(hours=24), M.minute <= until)
-        .group_by(M.lane, "bar")
-        .order_by(M.lane, "bar")
-    ).all()
+    begin = until - LATELY
+    # The last half hour to the minute; the day before it by whole quarters of an hour.
+    late, day = (
+        counts(begin, until, "lane", "done", "dead", finer=True).c,
+        counts(until - timedelta(hours=24), begin - QUARTER, "lane", "done", "dead").c,
+    )
+    since_now = sa.func.date_bin(sa.literal_column("interval '15 minutes'"), late.at, sa.literal(until)).label("bar")
+    sums = [
+        sa.select(one.lane, at, is_late, whole(one.done, "done"), whole(one.dead, "dead")).group_by(one.lane, "bar")
+        for one, at, is_late in (
+            (late, since_now, sa.true().label("is_late")),
+            (day, bar(day.at, QUARTER), sa.false().label("is_late")),
+        )
+    ]
+    rows = connection.execute(sa.union_all(*sums).order_by("lane", "is_late", "bar")).all()
     found = []
     for lane in sorted({row.lane for row in rows}):
         mine = [row for row in rows if row.lane == lane and row.done + row.dead]
-        late = [row for row in mine if row.bar >= until - LATELY]
-        done, dead = sum(row.done for row in late), sum(row.dead for row in late)
-        before = [row for row in mine if row.bar < until - LATELY]
+        done, dead = (sum(getattr(row, name) for row in mine if row.is_late) for name in ("done", "dead"))
+        before = [row for row in mine if not row.is_late]
         usual = median([row.dead / (row.done + row.dead) for row in before]) if before else 0.0
         share = dead / (done + dead) if done + dead else 0.0
         if dead and done + dead >= JUMP_JOBS and share > JUMP_SHARE and share > JUMP_FACTOR * usual:

@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.engine import Connection, Row
 
-from admin.reads.pages import count_up_to
-from skeldir_huey.db.tables import BulkOperation, Consumer, FailedJob, Job, Lane, Reconciliation, Run, Tick
+from admin.reads.pages import COUNT_CAP
+from skeldir_huey.db.tables import BulkOperation, Consumer, Job, Lane, Reconciliation, Run, Tenant, Tick
+
+RUN_STATES = ("pending", "running", "succeeded", "failed")
 
 
 @dataclass(frozen=True)
@@ -69,21 +70,32 @@ def now(connection: Connection) -> datetime:
 
 def lanes(connection: Connection) -> list[LaneState]:
     """Return every lane by name, with its jobs of this scope."""
-    states = {
-        row.name: LaneState(row.name, row.paused_at, row.paused_by, row.pause_reason, row.resume_at)
-        for row in connection.execute(sa.select(Lane).order_by(Lane.name))
-    }
-    grouped = sa.select(
-        Job.lane, Job.state, sa.func.count().label("n"), sa.func.min(Job.run_at), sa.func.min(Job.claimed_at)
-    ).group_by(Job.lane, Job.state)
-    for lane, state, count, run_at, claimed_at in connection.execute(grouped):
-        states[lane].counts[state] = count
-        if state == "waiting":
-            states[lane].waiting_since = run_at
-        elif state == "running":
-            states[lane].running_since = claimed_at
+    jobs = (
+        sa.select(
+            Job.lane,
+            Job.state,
+            sa.func.count().label("n"),
+            sa.func.min(Job.run_at).label("run_at"),
+            sa.func.min(Job.claimed_at).label("claimed_at"),
+        )
+        .group_by(Job.lane, Job.state)
+        .subquery()
+    )
+    states: dict[str, LaneState] = {}
+    for row in connection.execute(
+        sa.select(Lane, *jobs.c).join(jobs, jobs.c.lane == Lane.name, isouter=True).order_by(Lane.name)
+    ):
+        made = LaneState(row.name, row.paused_at, row.paused_by, row.pause_reason, row.resume_at)
+        lane = states.setdefault(row.name, made)
+        if row.state is None:
+            continue
+        lane.counts[row.state] = row.n
+        if row.state == "waiting":
+            lane.waiting_since = row.run_at
+        elif row.state == "running":
+            lane.running_since = row.claimed_at
         else:
-            states[lane].next_at = run_at
+            lane.next_at = row.run_at
     return list(states.values())
 
 
@@ -97,66 +109,83 @@ def totals(lanes: Sequence[LaneState]) -> Totals:
     )
 
 
-def open_letters(connection: Connection) -> Mapping[str, int]:
-    """Return how many letters are pending and in progress; each count stops at 10,001."""
-    return {
-        status: count_up_to(connection, sa.select(FailedJob.id).where(FailedJob.status == status))
-        for status in ("pending", "in_progress")
-    }
-
-
 def runs_by_state(connection: Connection) -> Mapping[str, int]:
-    """Return how many runs are in each state; states without runs are absent."""
-    grouped = sa.select(Run.status, sa.func.count().label("n")).group_by(Run.status)
-    return {row.status: row.n for row in connection.execute(grouped)}
+    """Return how many runs are in each state; each count stops at 10,001. By attribution_recompute_jobs_status."""
+    counted = (
+        sa.select(sa.func.count())
+        .select_from(sa.select(Run.id).where(Run.status == status).limit(COUNT_CAP + 1).subquery())
+        .scalar_subquery()
+        .label(status)
+        for status in RUN_STATES
+    )
+    return connection.execute(sa.select(*counted)).one()._asdict()
 
 
-def consumers(connection: Connection, until: datetime) -> Sequence[Row]:
+def consumers(connection: Connection) -> Sequence[Row]:
     """Return consumers that did not stop and were heard of in the last hour, newest heartbeat first."""
+    hour_ago = sa.func.clock_timestamp() - timedelta(hours=1)
     return connection.execute(
         sa.select(Consumer)
-        .where(Consumer.stopped_at.is_(None), Consumer.heartbeat_at > until - timedelta(hours=1))
+        .where(Consumer.stopped_at.is_(None), Consumer.heartbeat_at > hour_ago)
         .order_by(Consumer.heartbeat_at.desc(), Consumer.id)
         .limit(50)
     ).all()
 
 
-def unmatched(connection: Connection) -> Sequence[Row]:
-    """Return the tenants whose newest reconciliation does not match, with that row; at most 5."""
+@dataclass(frozen=True)
+class Trouble:
+    """What stands still or does not match.
+
+    Args:
+        last_look: when a consumer last looked at the periodic tasks; None when none ever did.
+        stopped: bulk operations that ended before they were through, the newest first, at most 5.
+        unmatched: the newest reconciliation of tenants where it does not match, the newest first, at most 5.
+    """
+
+    last_look: datetime | None
+    stopped: Sequence[Row]
+    unmatched: Sequence[Row]
+
+
+def trouble(connection: Connection) -> Trouble:
+    """Return what stands still or does not match, in one statement: an index tells each tenant's newest row."""
     newest = (
         sa.select(Reconciliation)
-        .ext(distinct_on(Reconciliation.tenant_id))
-        .order_by(Reconciliation.tenant_id, Reconciliation.created_at.desc(), Reconciliation.id.desc())
-        .subquery()
+        .where(Reconciliation.tenant_id == Tenant.id)
+        .order_by(Reconciliation.created_at.desc(), Reconciliation.id.desc())
+        .limit(1)
+        .lateral()
     )
     columns = newest.c
     wrong = (
         columns.ghost_count + columns.unallocated_count + columns.under_allocated_count + columns.over_allocated_count
     )
-    return connection.execute(sa.select(newest).where(wrong > 0).order_by(columns.created_at.desc()).limit(5)).all()
-
-
-def stopped_operations(connection: Connection) -> Sequence[Row]:
-    """Return bulk operations that ended before they were through, the newest first, at most 5."""
-    return connection.execute(
-        sa.select(BulkOperation.id, BulkOperation.verb, BulkOperation.last_error, BulkOperation.created_at)
-        .where(BulkOperation.state == "stopped")
-        .order_by(BulkOperation.created_at.desc())
-        .limit(5)
-    ).all()
-
-
-def last_look(connection: Connection) -> datetime | None:
-    """Return when a consumer last looked at the periodic tasks."""
-    return connection.scalar(sa.select(sa.func.max(Tick.last_tick)))
-
-
-_ORIGIN = datetime.fromisoformat("2000-01-03T00:00:00+00:00")
-
-
-def _floor(at: datetime, step: timedelta) -> datetime:
-    return at - (at - _ORIGIN) % step
-
-
-def _times(first: datetime, until: datetime, step: timedelta) -> list[datetime]:
-    return [first + i * step for i in range(int((until - first) / step) + 1)]
+    unmatched = sa.select(
+        sa.literal("unmatched").label("kind"),
+        columns.tenant_id.label("id"),
+        columns.created_at,
+        sa.null().label("verb"),
+        sa.null().label("last_error"),
+        columns.order_count,
+        wrong.label("wrong_count"),
+    ).select_from(sa.join(Tenant, newest, sa.true()))
+    unmatched = unmatched.where(wrong > 0).order_by(columns.created_at.desc()).limit(5)
+    one = BulkOperation
+    nothing = sa.cast(sa.null(), sa.BigInteger)
+    stopped = sa.select(sa.literal("stopped"), one.id, one.created_at, one.verb, one.last_error, nothing, nothing)
+    stopped = stopped.where(one.state == "stopped").order_by(one.created_at.desc()).limit(5)
+    look = sa.select(
+        sa.literal("look"),
+        sa.cast(sa.null(), sa.Uuid),
+        sa.func.max(Tick.last_tick),
+        sa.null(),
+        sa.null(),
+        nothing,
+        nothing,
+    )
+    rows = connection.execute(sa.union_all(unmatched, stopped, look)).all()
+    return Trouble(
+        next(row.created_at for row in rows if row.kind == "look"),
+        [row for row in rows if row.kind == "stopped"],
+        [row for row in rows if row.kind == "unmatched"],
+    )

@@ -12,8 +12,9 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
+from admin.reads import roll_up
+from admin.reads.roll_up import whole
 from skeldir_huey.db.tables import (
-    RUN_MINUTES,
     DirtyRange,
     ErrorDelta,
     ErrorTotal,
@@ -69,19 +70,9 @@ def states(connection: Connection, tenants: Sequence[UUID], until: datetime, see
         until: the database's clock.
         sees_all: whether this scope sees every tenant's work, so that shares can be told.
     """
-    worked = {
-        row.tenant_id: row
-        for row in connection.execute(
-            sa.select(
-                RUN_MINUTES.c.tenant_id,
-                _whole(RUN_MINUTES.c.done, "done"),
-                _whole(RUN_MINUTES.c.dead, "dead"),
-                _whole(RUN_MINUTES.c.run_ms, "run_ms"),
-            )
-            .where(RUN_MINUTES.c.minute > until - DAY)
-            .group_by(RUN_MINUTES.c.tenant_id)
-        )
-    }
+    day = roll_up.counts(until - DAY, until, "tenant_id", "done", "dead", "run_ms").c
+    sums = (whole(day.done, "done"), whole(day.dead, "dead"), whole(day.run_ms, "run_ms"))
+    worked = {row.tenant_id: row for row in connection.execute(sa.select(day.tenant_id, *sums).group_by(day.tenant_id))}
     whole_ms = sum(row.run_ms for row in worked.values())
     waiting = {
         row.tenant_id: row
@@ -149,7 +140,7 @@ def reconciliations(connection: Connection, tenant_id: UUID) -> Sequence[Row]:
 def reconciled_money(connection: Connection, tenant_id: UUID, reconciliation_id: UUID) -> Sequence[Row]:
     """Return claimed, verified, allocated and ghost cents of a reconciliation, one row per currency."""
     sums = [
-        _whole(column, name)
+        whole(column, name)
         for name, column in (
             ("claimed", ReconciledOrder.claimed_cents),
             ("verified", ReconciledOrder.verified_cents),
@@ -232,7 +223,3 @@ def _facts(tenants: Sequence[UUID]) -> Any:
 def is_matched(row: Row) -> bool:
     """Return whether a reconciliation found nothing: no claim above the verified money, all of that allocated."""
     return not (row.ghost_count or row.unallocated_count or row.under_allocated_count or row.over_allocated_count)
-
-
-def _whole(column: Any, name: str) -> sa.Label[int]:
-    return sa.cast(sa.func.sum(column), sa.BigInteger).label(name)

@@ -16,7 +16,7 @@ from admin.charts import spark
 from admin.frames import frames_of
 from admin.guard import note_refusal
 from admin.panels import Panels
-from admin.permissions import NEED, can, require_fresh
+from admin.permissions import can, refusal, require_fresh
 from admin.reads import bulk, errors, letters
 from admin.reads.overview import now as database_now
 from admin.reads.pages import COUNT_CAP
@@ -124,7 +124,7 @@ class DeadLettersView(ConsoleView):
             message = edit_replay.stored_message(connection, letter.id)
         if not can(current_user, "edit_replay", letter.tenant_id):
             note_refusal("edit_replay", letter.tenant_id)
-            raise Forbidden(f"To edit and replay you need the role {NEED['edit_replay']} in this tenant.")
+            raise Forbidden(refusal(current_user, "edit_replay", letter.tenant_id))
         facts: dict[str, Any] = {"now": now, "letter": letter, "error": None, "changes": None, "found": None}
         status = 200
         try:

@@ -21,6 +21,7 @@ from admin.views.base import ConsoleView
 from skeldir_huey.config import LANES, settings
 from skeldir_huey.db.tables import Job, JobAttempt
 from skeldir_huey.errors import Conflict, InputError, NotFound
+from skeldir_huey.tenancy import parse_uuid
 
 HISTORY = timedelta(days=7)
 LATE_SHARE = 0.8
@@ -109,16 +110,34 @@ class JobsView(ConsoleView):
             flash(job_actions.ASKED[state], "ok")
         return redirect(scope.link("jobs.detail", task_id=task_id), 303)
 
-    def _ask(self, task_id: str, error: str | None) -> str:
+    @expose("/<task_id>/release", methods=("GET", "POST"))
+    def release(self, task_id: str) -> Any:
+        """Ask for a reason (GET), or take a running job from its worker (POST)."""
+        _check(task_id)
+        if request.method == "GET":
+            return self._ask(task_id, None, "console/job_release.html")
+        tenant_id = scope.check_form_tenant()
+        try:
+            reason = params.form_reason()
+        except InputError as error:
+            page = self._ask(task_id, error.reason, "console/job_release.html")
+            return Response(page, 400, mimetype="text/html")
+        claim = parse_uuid(request.form.get("claim", ""), "claim")
+        job_actions.release(current_user, task_id, tenant_id, claim, reason)
+        flash("Released: whoever is free runs it again. What its former worker still writes is undone.", "ok")
+        return redirect(scope.link("jobs.detail", task_id=task_id), 303)
+
+    def _ask(self, task_id: str, error: str | None, template: str = "console/job_cancel.html") -> str:
         with scope.reading() as connection:
             now = overview.now(connection)
             job = jobs.one(connection, task_id)
         if job is None:
             raise NotFound("no such job")
         return self.render(
-            "console/job_cancel.html",
+            template,
             now=now,
             job=job,
+            frozen_after_s=settings().frozen_after_s,
             explanation=job_actions.EXPLAINED[job["state"]],
             error=error,
             reason=request.form.get("reason", "")[: params.REASON_MAX],

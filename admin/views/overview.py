@@ -37,25 +37,21 @@ class OverviewView(ConsoleView):
                 now=now,
                 frozen_after_s=settings().frozen_after_s,
                 lanes=panels.read(reads.lanes),
-                letters=panels.read(reads.open_letters),
+                letters=panels.read(errors.waiting, ERRORS_SHOWN),
                 runs=panels.read(reads.runs_by_state),
-                consumers=panels.read(reads.consumers, now),
+                consumers=panels.read(reads.consumers),
                 ledger=panels.read(ledger),
                 jumps=panels.read(minutes.jumps, now),
                 views=panels.read(read_status),
-                last_look=panels.read(reads.last_look),
-                stopped=panels.read(reads.stopped_operations),
-                unmatched=panels.read(reads.unmatched),
+                trouble=panels.read(reads.trouble),
             )
             ended = panels.read(minutes.minutes, span, now, by)
             by_lane = panels.read(minutes.by_lane, span, now)
             by_tenant = panels.read(minutes.by_tenant, span, now) if is_all else ()
-            groups = panels.read(errors.groups, now)
         alive = None
         if found.consumers is not None:
             limit_s = found.frozen_after_s
             alive = [one for one in found.consumers if (now - one.heartbeat_at).total_seconds() <= limit_s]
-        open_groups = sorted((one for one in groups or () if one.open), key=lambda one: -one.open)
         return self.render(
             "console/overview.html",
             now=now,
@@ -74,8 +70,6 @@ class OverviewView(ConsoleView):
             by_tenant=by_tenant,
             spark=charts.spark,
             letters=found.letters,
-            groups=open_groups[:ERRORS_SHOWN] if groups is not None else None,
-            group_count=len(open_groups) if groups is not None else None,
             runs=found.runs,
             consumers=found.consumers,
             alive=alive,

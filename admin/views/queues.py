@@ -99,7 +99,7 @@ def _target(lane: str, task_name: str | None, tenant_id: Any) -> Target:
 
 def _lanes(panels: Panels, connection: Any) -> dict[str, Any]:
     now = overview.now(connection)
-    consumers = panels.read(overview.consumers, now)
+    consumers = panels.read(overview.consumers)
     drained = None
     if consumers is not None:
         limit_s = settings().frozen_after_s

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -11,7 +12,7 @@ from flask_admin import expose
 from flask_security import current_user
 from werkzeug.wrappers import Response
 
-from admin import params, scope, tenant_actions
+from admin import ledger_actions, params, scope, tenant_actions
 from admin.panels import Panels
 from admin.queue_actions import MINUTES
 from admin.reads import tenants as reads
@@ -75,6 +76,36 @@ class TenantsView(ConsoleView):
             discrepancy_bp=reads.discrepancy_bp,
             may_limit=tenant_actions.may_limit(current_user),
         )
+
+    @expose("/<tenant_id>/reconcile", methods=("GET", "POST"))
+    def reconcile(self, tenant_id: str) -> Any:
+        """Ask for the days and a reason (GET), or enqueue the reconciliation (POST)."""
+        row_id = _here(tenant_id)
+        if request.method == "GET":
+            return self._ask_days(row_id, None)
+        if scope.check_form_tenant() != row_id:
+            raise InputError("tenant", "the form belongs to another tenant than the page; nothing was changed")
+        try:
+            start, end = ledger_actions.window_of(params.form_day("first"), params.form_day("last"))
+            reason = params.form_reason()
+        except InputError as error:
+            return self._ask_days(row_id, error)
+        task_id, made = ledger_actions.reconcile(current_user, row_id, start, end, reason)
+        words = "Enqueued." if made else "One of just these days is under way: no second job was made."
+        flash(f"{words} Its result appears on the tenant's page.", "ok")
+        return redirect(scope.link("jobs.detail", task_id=task_id), 303)
+
+    def _ask_days(self, row_id: UUID, error: InputError | None) -> Any:
+        with scope.reading() as connection:
+            now = database_now(connection)
+            tenant = reads.one(connection, row_id)
+        if tenant is None:
+            raise NotFound("no such tenant")
+        yesterday = (now - timedelta(days=1)).date().isoformat()
+        page = self.render(
+            "console/tenant_reconcile.html", now=now, tenant=tenant, yesterday=yesterday, form=request.form, error=error
+        )
+        return Response(page, 400 if error else 200, mimetype="text/html")
 
     @expose("/<tenant_id>/<verb_name>", methods=("GET", "POST"))
     def verb(self, tenant_id: str, verb_name: str) -> Any:

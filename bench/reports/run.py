@@ -1,41 +1,77 @@
-"""The run: sizes one after the other, each in a database of its own; a table for people, a file for programs."""
+"""The run: two sizes one after the other, each in a database of its own; tables for people, a file for programs."""
 
 from __future__ import annotations
 
 import argparse
+import datetime as dt
 import json
+import select
 from pathlib import Path
 from typing import Any
 
-from bench.queue.reach import Aim, aim
-from bench.queue.server import Server, running
-from bench.reports import guards, refreshes
+from psycopg2 import extensions
 
-OUT = Path(__file__).parents[1] / "out" / "reports.json"
-SIZES = (100_000, 1_000_000)
+from bench.queue import machine, table
+from bench.queue.reach import Aim, aim
+from bench.queue.server import Server
+from bench.reports import guards, options, refreshes
+from bench.session import on_a_server, say
+
 # A ratio of two times that are both so short says nothing about the rows.
 NOISE_MS = 10.0
 # A payload is read through; the exact sum may cost as much as the floor: 2 x in all.
 LIMITS = {"personal data, with payload": "<= 1", "exact sums of allocations": "<= 1"}
+SHOWN = ("seed_s", "full_ms", "change_ms", *(f"{report}_ms" for report in refreshes.REPORTS))
 
 
-def main() -> int:
-    """Measure, print, write; returns 0."""
-    parser = argparse.ArgumentParser(prog="python -m bench.reports", description=__doc__)
-    parser.add_argument("--sizes", metavar="N,…", default=",".join(map(str, SIZES)), help="allocations, e.g. 10000000")
-    parser.add_argument("--times", type=int, default=5, help="repetitions; the shortest, for guards the median, counts")
-    parser.add_argument("--out", type=Path, default=OUT)
-    options = parser.parse_args()
-    sizes = [int(text) for text in options.sizes.split(",")]
-    with running() as server:
-        server.make_template()
-        rows = [_in_database(server, refreshes.measure, size, options.times) for size in sizes]
-        costs = _in_database(server, guards.measure, 3 * options.times)
-        document = {"postgres": server.version, "refreshes": rows, "triggers": costs, "reach": reach(rows, costs)}
-    for row in (*rows, *costs, *document["reach"]):
-        print("  ".join(f"{name} {value}" for name, value in row.items()))
-    options.out.parent.mkdir(parents=True, exist_ok=True)
-    options.out.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+def main(arguments: list[str] | None = None) -> int:
+    """Measure, print, write; returns 0, 130 after Ctrl-C."""
+    chosen = options.read(arguments)
+    extensions.set_wait_callback(_wait)
+    try:
+        return on_a_server(lambda server: _measure(server, chosen))
+    finally:
+        extensions.set_wait_callback(None)
+
+
+def _wait(connection: Any) -> None:
+    """Wait for an answer of the server so that Ctrl-C ends a statement of a minute, too: it loses its connection."""
+    while (state := connection.poll()) != extensions.POLL_OK:
+        reading = [connection] if state == extensions.POLL_READ else []
+        try:
+            select.select(reading, [] if reading else [connection], [])
+        except KeyboardInterrupt:
+            connection.cancel()
+            raise
+
+
+def _measure(server: Server, chosen: argparse.Namespace) -> int:
+    began = dt.datetime.now(dt.UTC)
+    server.make_template()
+    about, versions = machine.describe(), {"postgresql": server.version}
+    print(table.facts(about, versions), flush=True)
+    rows = []
+    for size in (max(chosen.scale // 10, 1), chosen.scale):
+        say(f"{size:,} allocations …")
+        rows.append(_in_database(server, refreshes.measure, size, chosen.times))
+    say("triggers …")
+    costs = _in_database(server, guards.measure, 3 * chosen.times)
+    aims = reach(rows, costs)
+    print(f"\n{_tables(rows, costs)}\n\n{table.aims(aims)}", flush=True)
+    whole = {
+        "began": began.isoformat(timespec="seconds"),
+        "took_s": round((dt.datetime.now(dt.UTC) - began).total_seconds(), 1),
+        "options": {name: value for name, value in vars(chosen).items() if name != "out"},
+        "machine": about | vars(machine.calm(server.folder, 1.0)),
+        "versions": versions,
+        "refreshes": rows,
+        "triggers": costs,
+        "reach": aims,
+    }
+    out = Path(chosen.out)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_text(json.dumps(whole, indent=1) + "\n", encoding="utf-8")
+    print(f"\nwritten to {out}")
     return 0
 
 
@@ -56,6 +92,17 @@ def reach(rows: list[dict[str, Any]], costs: list[dict[str, Any]]) -> list[Aim]:
             for row in costs
         ),
     ]
+
+
+def _tables(rows: list[dict[str, Any]], costs: list[dict[str, Any]]) -> str:
+    sizes = [["allocations", "tenants", *SHOWN]]
+    sizes += [[f"{row['allocations']:,}", f"{row['tenants']:,}", *(f"{row[name]:,}" for name in SHOWN)] for row in rows]
+    triggers = [["trigger: µs of processor time per row", "with", "without", "share"]]
+    triggers += [
+        [row["trigger"], str(row["with_us_per_row"]), str(row["without_us_per_row"]), f"{row['share']:.1%}"]
+        for row in costs
+    ]
+    return f"{table.aligned(sizes)}\n\n{table.aligned(triggers)}"
 
 
 def _in_database(server: Server, measure: Any, *arguments: Any) -> Any:

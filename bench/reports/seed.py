@@ -8,6 +8,7 @@ PER_TENANT = 10_000  # allocations of one tenant, whatever their number: what ch
 DAYS = 90
 VERSION = "linear@1.0.0"
 CHANNELS = "array['direct', 'email', 'google_search_paid']"
+TABLES = ("attribution_events", "attribution_allocations")
 
 # Every event gives its 100 cents to three channels, so the sums are exact.
 STATEMENTS = (
@@ -28,14 +29,22 @@ STATEMENTS = (
     " from attribution_events e cross join (values ('direct', 0.3333333334, 34), ('email', 0.3333333333, 33),"
     " ('google_search_paid', 0.3333333333, 33)) c (code, ratio, cents)",
     "set session_replication_role = origin",
-    "analyze",
 )
+# An index that is not ready is not written; REINDEX sorts once and makes it ready. Ten million rows go in a few times
+# faster, whatever keys and foreign keys the tables have.
+NOT_READY = (
+    "update pg_index set indisready = false where indrelid = any (array[{}]::regclass[])".format(
+        ", ".join(f"'{table}'" for table in TABLES)
+    ),
+    "set maintenance_work_mem = '512MB'",
+)
+READY = (*(f"reindex table {table}" for table in TABLES), "vacuum (freeze, analyze)", "checkpoint")
 
 
 def seed(cursor: Any, allocations: int) -> dict[str, int]:
-    """Fill a database; returns how many tenants, events and allocations there are."""
+    """Fill an empty database of our own; returns how many tenants, events and allocations there are."""
     tenants = max(allocations // PER_TENANT, 1)
     events = min(PER_TENANT, allocations) // 3
-    for statement in STATEMENTS:
+    for statement in (*NOT_READY, *STATEMENTS, *READY):
         cursor.execute(statement, {"tenants": tenants, "events": events})
     return {"tenants": tenants, "events": tenants * events, "allocations": 3 * tenants * events}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -53,6 +53,21 @@ def add_refused(connection: Connection, tenant_id: UUID, refused: Sequence[Refus
     }
     kept: int = rows(connection, sql("ingest", "add_refused"), values)[0]["kept_count"]
     return kept
+
+
+def judge_refused(connection: Connection, tenant_id: UUID, news: Mapping[bytes, Refused | None]) -> None:
+    """Say of records that are kept already, by their keys, why they are refused now, or None: that they are resolved.
+
+    Args:
+        connection: a transaction of the tenant, as app_import.
+    """
+    values = {
+        "tenant_id": tenant_id,
+        "keys": [*news],
+        "fields": [record and record.field for record in news.values()],
+        "messages": [record and _storable(redact(record.message)) for record in news.values()],
+    }
+    rows(connection, sql("ingest", "judge_refused"), values)
 
 
 def _storable(value: Any) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
@@ -13,12 +13,15 @@ from sqlalchemy.engine import Connection
 from skeldir_huey.db.engine import rows
 from skeldir_huey.db.sqlfile import sql
 from skeldir_huey.errors import InputError
-from skeldir_huey.ingest.adjustments import Adjustment, add_adjustments, lock_adjustments
+from skeldir_huey.ingest.adjustments import Adjustment, add_adjustments, lock_adjustments, withdraw
 from skeldir_huey.ingest.normalise import Event, Normaliser
 from skeldir_huey.ingest.options import Options
 from skeldir_huey.ingest.store import add_events, count_events, read_channels, read_kinds
 from skeldir_huey.ingest.tenants import Tenant
 from skeldir_huey.log import HIDDEN
+
+# Adds what a kind of record that is no event means, such as a payment; raises InputError when it is refused again.
+Add = Callable[[Connection, UUID, Mapping[str, Any]], object]
 
 
 @dataclass(frozen=True)
@@ -39,15 +42,9 @@ def reread(connection: Connection, record: Mapping[str, Any]) -> Reread:
     Raises:
         InputError: it is refused again; the field is the column that is wrong.
     """
+    kind = kind_of(record)
     reading, payload, digest = record["reading"], record["payload"], bytes(record["idempotency_key"])
-    if reading is None:
-        raise InputError("reading", "it is not known how this record was read: import a corrected file instead")
-    if not isinstance(payload, dict):
-        raise InputError("payload", "expected one JSON object: column -> value")
-    for name, value in payload.items():
-        if value == HIDDEN:
-            raise InputError(name, "was hidden when the record was kept: import a corrected file instead")
-    if reading["kind"] == "adjustment":
+    if kind == "adjustment":
         return Reread([], _adjustment(record))
     tenant = Tenant(**rows(connection, sql("ingest", "tenant"), {"tenant_id": record["tenant_id"]})[0])
     kinds = read_kinds(connection, tenant.id)
@@ -55,6 +52,22 @@ def reread(connection: Connection, record: Mapping[str, Any]) -> Reread:
     if normaliser.is_adjustment(payload):
         return Reread([], normaliser.adjustment(payload, digest, record["source"], record["line"]))
     return Reread(normaliser.events(payload, digest), None)
+
+
+def kind_of(record: Mapping[str, Any]) -> str:
+    """Return what a record was read as: row, adjustment, payment or claim.
+
+    Raises:
+        InputError: that is not known, or what was kept of it cannot be read again.
+    """
+    if record["reading"] is None:
+        raise InputError("reading", "it is not known how this record was read: import a corrected file instead")
+    if not isinstance(record["payload"], dict):
+        raise InputError("payload", "expected one JSON object: column -> value")
+    for name, value in record["payload"].items():
+        if value == HIDDEN:
+            raise InputError(name, "was hidden when the record was kept: import a corrected file instead")
+    return str(record["reading"]["kind"])
 
 
 def _adjustment(record: Mapping[str, Any]) -> Adjustment:
@@ -85,13 +98,14 @@ def _adjustment(record: Mapping[str, Any]) -> Adjustment:
     return Adjustment(**values | {"idempotency_key": bytes(record["idempotency_key"])})
 
 
-def retry(connection: Connection, tenant_id: UUID, record_id: UUID) -> str:
+def retry(connection: Connection, tenant_id: UUID, record_id: UUID, others: Mapping[str, Add]) -> str:
     """Take a record that was asked for once more through the import; returns resolved, pending or gone.
 
     It is resolved when its events are there, whoever added them, and pending with the new reason when it is refused.
 
     Args:
         connection: a transaction of the tenant, as app_import.
+        others: how kinds of records are added that are no events.
     """
     found = rows(connection, sql("ingest", "take_refused"), {"tenant_id": tenant_id, "id": record_id})
     if not found:
@@ -99,7 +113,12 @@ def retry(connection: Connection, tenant_id: UUID, record_id: UUID) -> str:
     record = found[0]
     try:
         with connection.begin_nested():
-            added = _add(connection, tenant_id, record)
+            other = others.get(kind_of(record))
+            added, waits = (
+                (other(connection, tenant_id, record), None) if other else _add(connection, tenant_id, record)
+            )
+        if waits is not None:
+            raise waits
     except InputError as error:
         rows(
             connection,
@@ -108,18 +127,23 @@ def retry(connection: Connection, tenant_id: UUID, record_id: UUID) -> str:
         )
         return "pending"
     rows(connection, sql("ingest", "resolve_refused"), {"tenant_id": tenant_id, "id": record_id})
-    count_events(connection, added, int(not added), 0)
+    if isinstance(added, int):
+        count_events(connection, added, int(not added), 0)
     return "resolved"
 
 
-def _add(connection: Connection, tenant_id: UUID, record: dict[str, Any]) -> int:
+def _add(connection: Connection, tenant_id: UUID, record: dict[str, Any]) -> tuple[int, InputError | None]:
     what = reread(connection, record)
     if what.adjustment is None:
-        return add_events(connection, tenant_id, what.events, record["id"]).added_count
+        return add_events(connection, tenant_id, what.events, record["id"]).added_count, None
     lock_adjustments(connection, tenant_id)
+    was_overdue = withdraw(connection, tenant_id, what.adjustment)
     done = add_adjustments(connection, tenant_id, [what.adjustment], record["id"])
     if done.refused_count:
         # Undone by the savepoint with what was kept of it: it is this record that stays.
         _, field, reason = (done.first_refused or "line: adjustment: refused").split(": ", 2)
         raise InputError(field, reason)
-    return done.added_count + done.waiting_count
+    if was_overdue and done.waiting_count:
+        # It waits as it is now, with an order id that may have been corrected.
+        return 0, InputError("order_id", f"there is no sale of the order {what.adjustment.order_id!r} yet: it waits")
+    return done.added_count + done.waiting_count, None

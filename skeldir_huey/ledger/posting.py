@@ -22,7 +22,7 @@ class Payment:
     """A record of the payment provider. `amount_cents` is above zero; the state says which way the money went."""
 
     source: str
-    line: int
+    line: int | None
     transaction_id: str
     order_id: str
     state: str
@@ -37,7 +37,7 @@ class Claim:
     """What an ad platform claims for an order."""
 
     source: str
-    line: int
+    line: int | None
     platform: str
     order_id: str
     claimed_cents: int

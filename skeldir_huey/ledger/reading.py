@@ -36,7 +36,7 @@ def make_columns(fields: tuple[str, ...], given: Mapping[str, str], there: list[
     return columns
 
 
-def read_payment(values: Mapping[str, Any], columns: Mapping[str, str], source: str, line: int) -> Payment:
+def read_payment(values: Mapping[str, Any], columns: Mapping[str, str], source: str, line: int | None) -> Payment:
     """Return the payment of a row.
 
     Raises:
@@ -57,11 +57,11 @@ def read_payment(values: Mapping[str, Any], columns: Mapping[str, str], source: 
         cents,
         currency,
         parse_instant(_text(values, columns["occurred_at"]), columns["occurred_at"]),
-        _key("payment", values, columns, "transaction_id"),
+        _key("payment", values, columns, PAYMENT_FIELDS),
     )
 
 
-def read_claim(values: Mapping[str, Any], columns: Mapping[str, str], source: str, line: int) -> Claim:
+def read_claim(values: Mapping[str, Any], columns: Mapping[str, str], source: str, line: int | None) -> Claim:
     """Return the claim of a row.
 
     Raises:
@@ -78,7 +78,7 @@ def read_claim(values: Mapping[str, Any], columns: Mapping[str, str], source: st
         cents,
         currency,
         parse_instant(_text(values, columns["occurred_at"]), columns["occurred_at"]),
-        _key("claim", values, columns, "platform"),
+        _key("claim", values, columns, CLAIM_FIELDS),
     )
 
 
@@ -87,9 +87,10 @@ def _money(values: Mapping[str, Any], columns: Mapping[str, str]) -> tuple[int, 
     return parse_amount(_text(values, columns["amount"]), currency, columns["amount"]), currency
 
 
-def _key(kind: str, values: Mapping[str, Any], columns: Mapping[str, str], owner: str) -> bytes:
+def _key(kind: str, values: Mapping[str, Any], columns: Mapping[str, str], fields: tuple[str, ...]) -> bytes:
     own = values.get(columns["record_id"])
-    names = (owner, "record_id") if own not in (None, "") else [name for name in columns if name != "record_id"]
+    # In the order of the fields, which the columns lose when they are stored with a refused record.
+    names = (fields[0], "record_id") if own not in (None, "") else [name for name in fields if name != "record_id"]
     said = [kind, *(f"{name}={str(values.get(columns[name])).strip()}" for name in names)]
     return hashlib.sha256(json.dumps(said).encode()).digest()
 

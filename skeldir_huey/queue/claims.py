@@ -31,6 +31,7 @@ class Claim(NamedTuple):
     run_at: dt.datetime
     claimed_at: dt.datetime
     revocable: bool = True  # a revocation was stored for its id or its task when it was claimed
+    suspect: bool = False  # a consumer died with it: it begins by itself, see suspicion.py
 
     @classmethod
     def of_row(cls, row: dict[str, Any], token: UUID) -> Claim:
@@ -38,7 +39,7 @@ class Claim(NamedTuple):
         return cls(token, **{name: row[name] for name in _COLUMNS} | {"message": bytes(row["message"])})
 
 
-_COLUMNS = tuple(name for name in Claim._fields if name not in ("token", "revocable"))
+_COLUMNS = tuple(name for name in Claim._fields if name not in ("token", "revocable", "suspect"))
 
 
 class ClaimedMessage(bytes):

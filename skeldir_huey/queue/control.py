@@ -154,6 +154,21 @@ def ask_cancel(connection: Connection, task_id: str) -> dict[str, Any] | None:
     return found[0] if found else None
 
 
+def release_running(connection: Connection, task_id: str, claim: UUID, why: str) -> dict[str, Any] | None:
+    """Take a running job from its worker, uncounted: whoever is free claims it, and a late finish changes nothing.
+
+    Args:
+        connection: acting for the job's tenant as console_tenant, or for none as console_global.
+        claim: the token of the claim that is to be given up; a later claim of the same job is left alone.
+        why: shown with the job and in its history.
+
+    Returns:
+        task_name, tenant_id, state and attempt as they were, and released; None when no such job is visible.
+    """
+    found = rows(connection, statement("release_running"), {"task_id": task_id, "claim": claim, "why": why})
+    return found[0] if found else None
+
+
 def _reasons(job: dict[str, Any]) -> list[str]:
     reasons = []
     for what, name in (("lane", job["lane"]), ("task", job["task_name"]), ("tenant", job["tenant_id"])):

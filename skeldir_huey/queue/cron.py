@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import datetime as dt
+import uuid
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
+
+from sqlalchemy.engine import Connection
 
 from skeldir_huey.db.engine import engine, enter, rows
 from skeldir_huey.log import get_log
@@ -17,6 +21,17 @@ log = get_log("queue.cron")
 
 MINUTE = dt.timedelta(minutes=1)
 LONGEST = dt.timedelta(days=8)  # how far back missed minutes are looked for
+TICKS = uuid.UUID("5b1c8f0e-6f0a-4c4e-9a0d-3f6f2a7f3c11")  # the ids of ticks are made in this name space
+
+
+def tick_key(task: Any, name: str, at: dt.datetime) -> str:
+    """Return what stands for one due minute of a periodic task: no two jobs in line have the same."""
+    return f"{type(task).lane}:{name}@{at.astimezone(dt.UTC):%Y-%m-%dT%H:%M}"
+
+
+def tick_id(key: str) -> str:
+    """Return the id of a tick's job: always the same, so the history says whether a minute had its job."""
+    return str(uuid.uuid5(TICKS, key))
 
 
 def due_minutes(task: Any, last: dt.datetime, minute: dt.datetime) -> list[dt.datetime]:
@@ -70,10 +85,25 @@ def _tick_one(huey: SkeldirHuey, task: Any, name: str, now: dt.datetime | None) 
         paused = rows(connection, statement("cron_paused"), {"task_name": name})[0]["paused"]
         # While it is paused its minutes pass: what was due meanwhile is not caught up.
         for at in () if paused else due_minutes(task, last, minute):
-            again = type(task)()
-            key = f"{type(task).lane}:{name}@{at.astimezone(dt.UTC):%Y-%m-%dT%H:%M}"
-            added += len(
-                rows(connection, statement("enqueue"), huey.row_of(again, tick_key=key) | {"always_notify": False})
-            )
+            added += len(_add(huey, connection, task, name, at, False))
         commit(connection)
     return added
+
+
+def backfill(
+    huey: SkeldirHuey, connection: Connection, task: Any, name: str, minutes: Sequence[dt.datetime]
+) -> list[str]:
+    """Add the jobs of minutes that went by without one, on the caller's transaction; returns the ids of those added.
+
+    A minute whose job is in line, or was done within the last hour, gets no second one, whoever else asks at once.
+    """
+    added = [_add(huey, connection, task, name, at, True) for at in minutes]
+    return [row["task_id"] for found in added for row in found]
+
+
+def _add(
+    huey: SkeldirHuey, connection: Connection, task: Any, name: str, at: dt.datetime, always_notify: bool
+) -> list[dict[str, Any]]:
+    key = tick_key(task, name, at)
+    row = huey.row_of(type(task)(id=tick_id(key)), tick_key=key)
+    return rows(connection, statement("enqueue"), row | {"always_notify": always_notify})

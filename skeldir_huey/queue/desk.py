@@ -19,6 +19,7 @@ from skeldir_huey import metrics
 from skeldir_huey.log import get_log
 from skeldir_huey.queue.claims import Claim
 from skeldir_huey.queue.storage import PostgresStorage, statement
+from skeldir_huey.queue.suspicion import suspects_now
 
 log = get_log("queue.desk")
 
@@ -139,6 +140,11 @@ class Desk:
 
     def _claim(self) -> None:
         now = time.monotonic()
+        with self._lock:
+            running = [(self._held[key], now - began) for key, began in self._running.items() if key in self._held]
+            suspects = suspects_now(self._ready, running)
+        if suspects is None:
+            return
         if self._batch_size:
             short = (now - self._batch_began) / self._batch_size < SHORT_S
             self._batch = min(MAX_BATCH, self._batch * 2) if short else max(1, self._batch // 4)
@@ -147,7 +153,7 @@ class Desk:
             self._pending_tokens.add(token)
         claims: list[Claim] = []
         try:
-            claims = self.storage.claim(token, self._batch, self._turn)
+            claims = self.storage.claim(token, self._batch, self._turn, suspects=suspects)
         finally:
             # When the answer was lost, the rows carry our id and an unknown token: the sweep gives them back.
             with self._lock:
@@ -168,7 +174,8 @@ class Desk:
         if count == 1:
             self._some.set()
         elif count >= MAX_BATCH:
-            self._full.set()
+            if not self._full.is_set():
+                self._full.set()
             if count >= BACKLOG:
                 self.flush()  # the settlements do not keep up: the worker waits for them
 
@@ -230,6 +237,8 @@ class Desk:
         if held is not None and held.token == claim.token:
             self._held.pop(claim.id)
             self._running.pop(claim.id, None)
+            if claim.suspect:
+                self.wake()  # nobody else could claim beside it
 
     def is_mine(self, job_id: int, token: UUID) -> bool:
         """Say whether this process works on a claim, or is just making it."""

@@ -38,8 +38,8 @@ def execute(huey: SkeldirHuey, task: Task, timestamp: dt.datetime | None) -> Any
     with bind(
         task_name=job.task_name,
         task_id=job.task_id,
-        tenant_id=str(job.tenant_id) if job.tenant_id else None,
-        correlation_id=str(job.correlation_id) if job.correlation_id else None,
+        tenant_id=job.tenant_id,
+        correlation_id=job.correlation_id,
     ):
         try:
             return _to_an_end(huey, job, task, timestamp)
@@ -58,19 +58,9 @@ def _database_time(huey: SkeldirHuey, job: Job) -> dt.datetime:
 
 def _to_an_end(huey: SkeldirHuey, job: Job, task: Task, timestamp: dt.datetime | None) -> Any:
     value = None
-    now = timestamp or _database_time(huey, job)
-    if not huey.ready_to_run(task, now):
-        outcome, after = decide.not_ready(huey, job, task, timestamp)
-    elif (job.claim is None or job.claim.revocable) and huey.is_revoked(task, now, False):
-        outcome = decide.not_run(huey, task, states.CANCELLED, "revoked")
-        after = [(S.SIGNAL_REVOKED, task)]
-    elif task.expires_resolved and task.expires_resolved < now:
-        outcome = decide.not_run(huey, task, states.DEAD, "expired")
-        outcome.error_type = states.EXPIRED
-        after = [(S.SIGNAL_EXPIRED, task)]
-    elif not _before(huey, task):
-        outcome = decide.not_run(huey, task, states.CANCELLED, "cancelled before it began")
-        after = [(S.SIGNAL_CANCELED, task)]
+    stopped = _stopped_by_clock(huey, job, task, timestamp) or _stopped_by_hook(huey, task)
+    if stopped is not None:
+        outcome, after = stopped
     else:
         log.debug("job_started", attempt=job.claim.attempt if job.claim else 1)
         huey._emit(S.SIGNAL_EXECUTING, task)
@@ -81,12 +71,32 @@ def _to_an_end(huey: SkeldirHuey, job: Job, task: Task, timestamp: dt.datetime |
     return value
 
 
-def _before(huey: SkeldirHuey, task: Task) -> bool:
+def _stopped_by_clock(
+    huey: SkeldirHuey, job: Job, task: Task, timestamp: dt.datetime | None
+) -> tuple[Outcome, decide.After] | None:
+    """Return the outcome of a task that is not due, revoked or expired; None when it may run."""
+    revocable = job.claim is None or job.claim.revocable
+    if not (revocable or task.eta or task.expires_resolved):
+        return None  # most jobs: nothing depends on the time
+    now = timestamp or _database_time(huey, job)
+    if not huey.ready_to_run(task, now):
+        return decide.not_ready(huey, job, task, timestamp)
+    if revocable and huey.is_revoked(task, now, False):
+        return decide.not_run(huey, task, states.CANCELLED, "revoked"), [(S.SIGNAL_REVOKED, task)]
+    if task.expires_resolved and task.expires_resolved < now:
+        outcome = decide.not_run(huey, task, states.DEAD, "expired")
+        outcome.error_type = states.EXPIRED
+        return outcome, [(S.SIGNAL_EXPIRED, task)]
+    return None
+
+
+def _stopped_by_hook(huey: SkeldirHuey, task: Task) -> tuple[Outcome, decide.After] | None:
     try:
         huey._run_pre_execute(task)
     except CancelExecution:
-        return False
-    return True
+        outcome = decide.not_run(huey, task, states.CANCELLED, "cancelled before it began")
+        return outcome, [(S.SIGNAL_CANCELED, task)]
+    return None
 
 
 def _run(huey: SkeldirHuey, job: Job, task: Task) -> tuple[Any, Outcome, decide.After]:

@@ -19,7 +19,7 @@ from sqlalchemy.engine import Connection
 
 from skeldir_huey.db.engine import rows
 from skeldir_huey.errors import QueueError
-from skeldir_huey.log import get_log
+from skeldir_huey.log import get_log, redact_text
 from skeldir_huey.queue import bulk, decide, execution
 from skeldir_huey.queue.claims import Claim, ClaimedMessage
 from skeldir_huey.queue.consumer import SkeldirConsumer, create_consumer
@@ -287,9 +287,9 @@ class SkeldirHuey(Huey):
             [
                 {
                     "task_name": claim.task_name,
-                    "task_id": claim.task_id,
-                    "tenant_id": claim.tenant_id and str(claim.tenant_id),
-                    "correlation_id": claim.correlation_id and str(claim.correlation_id),
+                    "task_id": redact_text(claim.task_id),  # a producer may have chosen it
+                    "tenant_id": claim.tenant_id,
+                    "correlation_id": claim.correlation_id,
                     "run_ms": round(success.run_ms, 3),
                 }
                 for success in settled

@@ -124,13 +124,24 @@ def encode(value: Any) -> Any:
 
 _PLAIN = (bool, int, float, str)
 _LEAVES = frozenset({*_PLAIN, type(None)})  # what needs no decoding, asked for each part of each message
-_MESSAGE_FIELDS = frozenset(Message._fields)
 _ENCODER = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False)
 _DECODER = json.JSONDecoder()
+_NOTHING = b'{"v":%d,"d":null}' % VERSION
 
 
 def _message_of(error: BaseException) -> str:
     return error.message if isinstance(error, RemoteError) else str(error)
+
+
+@functools.lru_cache(maxsize=1024)
+def _uuid(text: str) -> UUID:
+    return UUID(text)  # mostly a tenant's, the same ones again and again
+
+
+def _message(parts: dict[str, Any]) -> Message:
+    # Fields that a newer producer added are left out, those that an older one did not know are None.
+    values = map(parts.get, Message._fields)
+    return Message._make([value if type(value) in _LEAVES else decode(value) for value in values])
 
 
 _DECODERS: dict[str, Any] = {
@@ -140,15 +151,14 @@ _DECODERS: dict[str, Any] = {
     "set": lambda v: {decode(part) for part in v},
     "dict": lambda v: {key: decode(part) for key, part in v.items()},
     "pairs": lambda v: {decode(key): decode(part) for key, part in v},
-    "uuid": UUID,
+    "uuid": _uuid,
     "datetime": dt.datetime.fromisoformat,
     "date": dt.date.fromisoformat,
     "timedelta": lambda v: dt.timedelta(*v),
     "decimal": Decimal,
     "bytes": base64.b64decode,
     "exception": lambda v: _remote_error(*v),
-    # Fields that a newer producer added are left out, those that an older one did not know are None.
-    "message": lambda v: Message(**{key: decode(part) for key, part in v.items() if key in _MESSAGE_FIELDS}),
+    "message": _message,
 }
 
 
@@ -175,7 +185,11 @@ class JsonSerializer(Serializer):
     """Huey's serializer over tagged JSON: `{"v": 1, "d": ...}` in UTF-8."""
 
     def _serialize(self, data: Any) -> bytes:
+        if data is None:  # what most tasks return
+            return _NOTHING
         try:
+            if type(data) is int:
+                return b'{"v":%d,"d":%d}' % (VERSION, data)
             return _ENCODER.encode({"v": VERSION, "d": encode(data)}).encode("utf-8")
         except (RecursionError, UnicodeEncodeError, ValueError) as error:
             raise QueueError(f"a message cannot carry this value: {error}") from error

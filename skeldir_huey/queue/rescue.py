@@ -63,7 +63,9 @@ class Rescuer:
 
     def _look_at(self, suspect: dict[str, Any]) -> int:
         consumer_id: UUID = suspect["consumer_id"]
-        if suspect["holds_lock"] and not suspect["stale"] and not self._lock_free_long_enough(consumer_id):
+        gone = suspect["stopped"] or suspect["stale"]
+        # One without a direct connection never had its lock: its heartbeat alone says that it lives.
+        if not gone and not (suspect["holds_lock"] and self._lock_free_long_enough(consumer_id)):
             return 0
         return self._rescue(consumer_id)
 

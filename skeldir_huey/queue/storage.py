@@ -17,7 +17,8 @@ from sqlalchemy.engine import make_url
 
 from skeldir_huey.db import urls
 from skeldir_huey.db.sqlfile import sql
-from skeldir_huey.queue import lanes
+from skeldir_huey.queue import lanes, suspicion
+from skeldir_huey.queue.arrays import array
 from skeldir_huey.queue.claims import Claim, ClaimedMessage
 from skeldir_huey.queue.line import Line
 
@@ -101,7 +102,12 @@ class PostgresStorage(SqlStorage):
         return bool(self.run(statement("enqueue"), row | {"always_notify": False}, prepare="enqueue"))
 
     def claim(
-        self, token: UUID, total: int, turn: Sequence[str] | None = None, now: dt.datetime | None = None
+        self,
+        token: UUID,
+        total: int,
+        turn: Sequence[str] | None = None,
+        now: dt.datetime | None = None,
+        suspects: str = suspicion.TAKE,
     ) -> list[Claim]:
         """Take waiting jobs for this consumer.
 
@@ -110,13 +116,21 @@ class PostgresStorage(SqlStorage):
             total: at most how many.
             turn: the lanes, in the order in which they are served; default this consumer's.
             now: the time to use; None, as in production, means the database's clock.
+            suspects: what to do with jobs whose consumer died; see `suspicion`.
         """
         order = list(turn or self.lanes)
         name = "claim_capped" if self.capped else "claim"
         # A claim that a crash of the server forgets was never made: only settlements have to last.
         rows = self._line.rows(
             statement(name),
-            {"lanes": order, "total": total, "token": token, "consumer_id": self.consumer_id, "now": now},
+            {
+                "lanes": order,
+                "total": total,
+                "token": token,
+                "consumer_id": self.consumer_id,
+                "now": now,
+                "suspects": suspects,
+            },
             prepare=None if self.capped else name,
             durable=False,
             first=statement("claim_gate") if self.capped else "",
@@ -137,8 +151,8 @@ class PostgresStorage(SqlStorage):
 
     def settle_done(self, parameters: dict[str, Any]) -> set[int]:
         """End jobs that succeeded, over a connection of their own; returns the ids of those whose claim still held."""
-        rows = self._settling.run(statement("settle_done"), parameters, prepare="settle_done")
-        return {row["id"] for row in rows}
+        given = {name: array(value) if isinstance(value, list) else value for name, value in parameters.items()}
+        return {row[0] for row in self._settling.rows(statement("settle_done"), given, prepare="settle_done")}
 
     def enqueue(self, data: bytes, priority: float | None = None) -> None:
         """Add an opaque message to the default lane."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
@@ -9,7 +10,8 @@ from sqlalchemy.engine import Connection
 
 from skeldir_huey.db.engine import enter, rows
 from skeldir_huey.db.sqlfile import sql
-from skeldir_huey.ingest.reread import retry
+from skeldir_huey.ingest.reread import kind_of, reread, retry
+from skeldir_huey.ledger import reread as ledger
 from skeldir_huey.log import get_log, redact
 from skeldir_huey.queue import signals
 from skeldir_huey.queue.instance import huey
@@ -17,6 +19,7 @@ from skeldir_huey.queue.jobs import Job
 from skeldir_huey.tasks.base import tenant_task, transaction
 
 RETRY_REFUSED = "skeldir.ingest.retry_refused"
+LEDGER_KINDS = {ledger.PAYMENT: ledger.add_again, ledger.CLAIM: ledger.add_again}
 
 log = get_log("ingest")
 
@@ -27,16 +30,32 @@ def _key(args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
 
 @tenant_task(name=RETRY_REFUSED, lane="ingest", unique=_key, retries=3, retry_delay=5)
 def retry_refused(*, tenant_id: UUID, record_id: str) -> str:
-    """Read a refused record again and add its events, or refuse it again with the reason of today.
+    """Read a refused record again and add its events or its payment, or refuse it again with the reason of today.
 
     Returns:
         resolved, pending, or gone when nobody asked for it any more.
     """
     with transaction() as connection:
         enter(connection, tenant_id, "app_import")
-        outcome = retry(connection, tenant_id, UUID(record_id))
+        outcome = retry(connection, tenant_id, UUID(record_id), LEDGER_KINDS)
     log.info("refused_record_retried", record_id=record_id, outcome=outcome)
     return outcome
+
+
+def check_record(connection: Connection, record: Mapping[str, Any]) -> None:
+    """Read a refused record as its retry will; nothing is written. What only its retry can know is left to that.
+
+    Args:
+        connection: a transaction that acts for the record's tenant.
+        record: a row of dead_events.
+
+    Raises:
+        InputError: it would be refused again; the field is its column.
+    """
+    if kind_of(record) in LEDGER_KINDS:
+        ledger.reread(record)
+    else:
+        reread(connection, record)
 
 
 def retry_in(connection: Connection, tenant_id: UUID, record_id: UUID) -> str:

@@ -37,6 +37,7 @@ WIDE_POLICIES = {
     ("app_rw", "huey.flow_total"): "runs the queue",
     ("app_rw", "huey.run_delta"): "runs the queue",
     ("app_rw", "huey.run_minute"): "runs the queue",
+    ("app_rw", "huey.run_quarter"): "runs the queue",
     ("app_rw", "huey.error_delta"): "folds the counts of errors",
     ("app_rw", "huey.error_total"): "folds the counts of errors",
     ("app_rw", "huey.error_group"): "folds the counts of errors",

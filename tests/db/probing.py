@@ -23,6 +23,7 @@ KEYS = {
     "huey.job": "task_id",
     "huey.flow_total": "lane, tenant_id, kind",
     "huey.run_minute": "minute, lane, task_name, tenant_id",
+    "huey.run_quarter": "quarter, lane, task_name, tenant_id",
     "huey.error_total": "tenant_id, fingerprint, day",
     "huey.error_group": "tenant_id, fingerprint",
     "huey.bulk_share": "operation_id, tenant_id",

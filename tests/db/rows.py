@@ -44,6 +44,7 @@ TENANT_COLUMN = {
     "huey.flow": "tenant_id",
     "huey.run_delta": "tenant_id",
     "huey.run_minute": "tenant_id",
+    "huey.run_quarter": "tenant_id",
     "huey.flow_total": "tenant_id",
     "huey.error_delta": "tenant_id",  # made by the trigger of worker_failed_jobs
     "huey.error_total": "tenant_id",
@@ -62,6 +63,7 @@ NULLABLE = (
     "huey.flow",
     "huey.run_delta",
     "huey.run_minute",
+    "huey.run_quarter",
     "huey.flow_total",
     "huey.error_delta",
     "huey.error_total",
@@ -134,6 +136,9 @@ def fill(database: Database, name: str) -> UUID:
         "insert into huey.run_minute (minute, lane, task_name, tenant_id, done, dead, cancelled, errored, run_ms,"
         " wait_ms, run_hist, wait_hist) select minute, lane, task_name, tenant_id, done, dead, cancelled, errored,"
         " run_ms, wait_ms, run_hist, wait_hist from huey.run_delta where tenant_id = %(tenant)s limit 1",
+        "insert into huey.run_quarter (quarter, lane, task_name, tenant_id, done, dead, cancelled, errored, run_ms,"
+        " wait_ms, run_hist, wait_hist) select minute, lane, task_name, tenant_id, done, dead, cancelled, errored,"
+        " run_ms, wait_ms, run_hist, wait_hist from huey.run_delta where tenant_id = %(tenant)s limit 1",
         "insert into huey.flow_total (lane, tenant_id, kind, job_count) values ('ingest', %(tenant)s, 'done', 1)",
         "insert into huey.error_total (tenant_id, fingerprint, day, seen_count, open_count)"
         " values (%(tenant)s, '0a1b2c3d', '2025-06-01', 1, 0)",
@@ -194,6 +199,7 @@ def another(database: Database, table: str, tenant_id: UUID) -> dict[str, Any]:
         "huey.bulk_share": {"operation_id": str(uuid4())},
         "huey.bulk_item": {"letter_id": str(uuid4())},
         "huey.run_minute": {"lane": "llm"},
+        "huey.run_quarter": {"lane": "llm"},
     }
     if "id" in row and table != "tenants":
         row["id"] = str(uuid4())

@@ -189,6 +189,21 @@ def make_busy_world(database: Database) -> World:
     return world
 
 
+def make_show(database: Database) -> World:
+    """Fill a fresh database so that every page has rows, and act on three letters."""
+    world = make_busy_world(database)
+    busy_letters.fill(world)
+    client = create_app().test_client()
+    sign_in(client, world.admin)
+    letters = database.query(
+        "select id, tenant_id from worker_failed_jobs"
+        " where status = 'pending' and tenant_id is not null and worker is not null limit 3"
+    )
+    for (letter, tenant), verb in zip(letters, ("replay", "abandon", "replay"), strict=True):
+        act(client, letter, verb, tenant, reason="the import was repeated, see ticket 4711")
+    return world
+
+
 class Quiet(WSGIRequestHandler):
     """Writes no line per request."""
 
@@ -324,16 +339,7 @@ def main(folder: Path, only: set[str], looks: Any = LOOKS) -> None:
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("SKELDIR_DATA_DIR", str(cluster.root / "home"))
             point_at(cluster.database("show"), patch)
-            world = make_busy_world(cluster.database("show"))
-            busy_letters.fill(world)
-            client = create_app().test_client()
-            sign_in(client, world.admin)
-            letters = cluster.database("show").query(
-                "select id, tenant_id from worker_failed_jobs"
-                " where status = 'pending' and tenant_id is not null and worker is not null limit 3"
-            )
-            for (letter, tenant), verb in zip(letters, ("replay", "abandon", "replay"), strict=True):
-                act(client, letter, verb, tenant, reason="the import was repeated, see ticket 4711")
+            world = make_show(cluster.database("show"))
             take(world, folder, executable, only, looks)
     finally:
         cluster.remove()

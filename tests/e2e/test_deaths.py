@@ -118,6 +118,27 @@ def test_poison_among_innocents(database: Database, start_consumer: StartConsume
     )
 
 
+def test_poison_beside_innocents_in_the_same_process(
+    database: Database, start_consumer: StartConsumer, tenant: UUID
+) -> None:
+    """Four workers, and a limit of one death: no innocent may have even one, whoever ran beside the poison."""
+    for number in range(50):
+        if number == 6:
+            work.kills_its_worker()
+        else:
+            work.whose_pid()
+    for _ in range(10):
+        if survives(database, start_consumer("-w", "4", ready=False, SKELDIR_MAX_DEATHS="1")):
+            break
+    until(lambda: jobs_left(database) == 0, 20)
+    ended = "select task_name, outcome, count(*) from huey.job_attempt where ended group by 1, 2 having count(*) > 0"
+    found = [row for row in database.query(ended) if row[0].startswith("test.")]
+    assert sorted(found) == [("test.kills_its_worker", "dead", 1), ("test.whose_pid", "done", 49)]
+    assert database.query("select task_name, error_type from worker_failed_jobs") == [
+        ("test.kills_its_worker", "worker_lost")
+    ]
+
+
 def test_children_do_not_outlive_their_parent(
     database: Database, start_consumer: StartConsumer, tenant: UUID, tmp_path: Path
 ) -> None:

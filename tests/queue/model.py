@@ -197,6 +197,7 @@ class QueueMachine(RuleBasedStateMachine):
             job.back(uncounted=True)
         elif job.retries:
             job.retries -= 1
+            job.claim_alone = False  # it came to an end of its own
             job.back(uncounted=False)
             if job.retry_delay:
                 job.state, job.run_at = "scheduled", self.base + dt.timedelta(seconds=job.retry_delay)
@@ -243,7 +244,8 @@ class QueueMachine(RuleBasedStateMachine):
     def die(self, which: int, ran_long: bool, seen: bool) -> None:
         """A consumer that has claims dies, and another one starts. What it was doing may yet be finished, too late.
 
-        If a job of it ran for more than a second, that is recorded: a death is its own, even if claimed with others.
+        If a job of it ran for more than a second, that is recorded: the death is its own, even if claimed with others,
+        unless there are others still and it is no suspect.
         """
         claim = self.hand(which)
         job = self.held(claim)
@@ -266,9 +268,11 @@ class QueueMachine(RuleBasedStateMachine):
     def rescue(self) -> None:
         """Rescue the jobs of the dead, and of nobody else."""
         rescue.Rescuer(self.world.huey).sweep()
+        owners = [job.owner for job in self.jobs.values()]
         for task_id, job in list(self.jobs.items()):
             if job.owner not in self.dead:
                 continue
+            job.counts &= job.claim_alone or owners.count(job.owner) == 1
             if job.counts and job.deaths + 1 >= MAX_DEATHS:
                 self.end(task_id, "dead", "worker_lost")
                 continue

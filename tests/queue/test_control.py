@@ -116,7 +116,14 @@ def test_cap_holds_for_consumers_that_claim_at_once(
             connection.exec_driver_sql(work.claim_gate)
             rows = connection.exec_driver_sql(
                 work.claim,
-                {"lanes": ["ingest"], "total": 2, "token": uuid.uuid4(), "consumer_id": uuid.uuid4(), "now": None},
+                {
+                    "lanes": ["ingest"],
+                    "total": 2,
+                    "token": uuid.uuid4(),
+                    "consumer_id": uuid.uuid4(),
+                    "now": None,
+                    "suspects": "take",
+                },
             )
             return len(rows.all())
 

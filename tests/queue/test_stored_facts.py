@@ -117,7 +117,8 @@ def test_a_job_that_is_cancelled_or_revoked_leaves_its_trace(
 def buffers(database: Database, lane: str) -> int:
     """Return how many pages one claim touches."""
     connection = database.connect()
-    parameters = {"lanes": [lane], "total": 10, "token": uuid.uuid4(), "consumer_id": uuid.uuid4(), "now": None}
+    ids = {"token": uuid.uuid4(), "consumer_id": uuid.uuid4()}
+    parameters = {"lanes": [lane], "total": 10, "now": None, "suspects": "take"} | ids
     with connection.cursor() as cursor:
         cursor.execute("set local role app_rw; set local enable_seqscan to off; set local enable_bitmapscan to off")
         cursor.execute("explain (analyze, buffers, format json) " + statement("claim"), parameters)

@@ -15,6 +15,8 @@ STABLE = {
     "skeldir.attribution.train_markov": "maintenance",
     "skeldir.attribution.backfill_step": "attribution",
     "skeldir.ingest.retry_refused": "ingest",
+    "skeldir.ingest.refuse_overdue": "maintenance",
+    "skeldir.ingest.refuse_overdue_daily": "maintenance",
     "skeldir.ledger.reconcile": "maintenance",
     "skeldir.ledger.reconcile_daily": "maintenance",
     "skeldir.reports.refresh_all": "maintenance",

@@ -26,7 +26,7 @@ from skeldir_huey.db.tables.events import (
 )
 from skeldir_huey.db.tables.flow import Flow, FlowTotal, Lock
 from skeldir_huey.db.tables.ledger import LedgerEntry, PlatformClaim, ReconciledOrder, Reconciliation
-from skeldir_huey.db.tables.minutes import RUN_MINUTES, RunDelta, RunMinute
+from skeldir_huey.db.tables.minutes import RUN_MINUTES, RUN_QUARTERS, RunDelta, RunMinute, RunQuarter
 from skeldir_huey.db.tables.paths import ChannelReport, DirtyDays, PathCount
 from skeldir_huey.db.tables.queue import (
     ChordMember,
@@ -55,6 +55,7 @@ from skeldir_huey.db.tables.reports import (
 
 __all__ = [
     "RUN_MINUTES",
+    "RUN_QUARTERS",
     "Allocation",
     "AllocationDay",
     "AllocationMonth",
@@ -108,6 +109,7 @@ __all__ = [
     "Run",
     "RunDelta",
     "RunMinute",
+    "RunQuarter",
     "TaskRule",
     "Tenant",
     "TenantRule",

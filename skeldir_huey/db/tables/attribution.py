@@ -89,6 +89,7 @@ class Run(Base):
         ),
         Index("attribution_recompute_jobs_recent", "tenant_id", text("created_at desc"), text("id desc")),
         Index("attribution_recompute_jobs_all", text("created_at desc"), text("id desc")),
+        Index("attribution_recompute_jobs_status", "status", text("created_at desc"), text("id desc")),
         Index(
             "attribution_recompute_jobs_task",
             "tenant_id",

@@ -1,4 +1,4 @@
-"""Minute roll-ups of what the queue did."""
+"""Roll-ups of what the queue did, by minutes and by quarters of an hour."""
 
 from __future__ import annotations
 
@@ -13,10 +13,9 @@ from sqlalchemy.orm import Mapped, mapped_column
 from skeldir_huey.db.tables.base import Base
 
 
-class _Minute:
-    """Columns of both tables and of the view `huey.run_minutes`, which is what to read."""
+class _Counts:
+    """What every roll-up counts, per lane, task and tenant."""
 
-    minute: Mapped[datetime]
     lane: Mapped[str]
     task_name: Mapped[str]
     tenant_id: Mapped[UUID | None]
@@ -28,6 +27,12 @@ class _Minute:
     run_hist: Mapped[list[int]] = mapped_column(ARRAY(sa.BigInteger))
     wait_ms: Mapped[float]
     wait_hist: Mapped[list[int]] = mapped_column(ARRAY(sa.BigInteger))
+
+
+class _Minute(_Counts):
+    """Columns of both tables and of the view `huey.run_minutes`, which is what to read."""
+
+    minute: Mapped[datetime]
 
 
 class RunDelta(_Minute, Base):
@@ -60,19 +65,48 @@ class RunMinute(_Minute, Base):
     id: Mapped[int] = mapped_column(sa.BigInteger, sa.Identity(always=True), primary_key=True, sort_order=-1)
 
 
-RUN_MINUTES = sa.table(
-    "run_minutes",
-    sa.column("minute", sa.DateTime(timezone=True)),
-    sa.column("lane", sa.Text),
-    sa.column("task_name", sa.Text),
-    sa.column("tenant_id", sa.Uuid),
-    sa.column("done", sa.BigInteger),
-    sa.column("dead", sa.BigInteger),
-    sa.column("cancelled", sa.BigInteger),
-    sa.column("errored", sa.BigInteger),
-    sa.column("run_ms", sa.Float),
-    sa.column("run_hist", ARRAY(sa.BigInteger)),
-    sa.column("wait_ms", sa.Float),
-    sa.column("wait_hist", ARRAY(sa.BigInteger)),
-    schema="huey",
-)
+class RunQuarter(_Counts, Base):
+    """The minutes by quarters of an hour; read the view `huey.run_quarters`."""
+
+    __tablename__ = "run_quarter"
+    __table_args__ = (
+        Index(
+            "run_quarter_key",
+            "quarter",
+            "lane",
+            "task_name",
+            "tenant_id",
+            unique=True,
+            postgresql_nulls_not_distinct=True,
+        ),
+        Index("run_quarter_tenant", "tenant_id", "quarter"),
+        {"schema": "huey"},
+    )
+
+    id: Mapped[int] = mapped_column(sa.BigInteger, sa.Identity(always=True), primary_key=True, sort_order=-1)
+    quarter: Mapped[datetime]
+
+
+_COUNTS = {
+    "lane": sa.Text(),
+    "task_name": sa.Text(),
+    "tenant_id": sa.Uuid(),
+    "done": sa.BigInteger(),
+    "dead": sa.BigInteger(),
+    "cancelled": sa.BigInteger(),
+    "errored": sa.BigInteger(),
+    "run_ms": sa.Float(),
+    "run_hist": ARRAY(sa.BigInteger),
+    "wait_ms": sa.Float(),
+    "wait_hist": ARRAY(sa.BigInteger),
+}
+
+
+def _view(name: str, time: str) -> sa.TableClause:
+    """Return a view of a roll-up: what is folded, and what is not yet."""
+    counts = (sa.column(column, kind) for column, kind in _COUNTS.items())
+    return sa.table(name, sa.column(time, sa.DateTime(timezone=True)), *counts, schema="huey")
+
+
+RUN_MINUTES = _view("run_minutes", "minute")
+RUN_QUARTERS = _view("run_quarters", "quarter")

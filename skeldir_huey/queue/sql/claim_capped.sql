@@ -1,4 +1,5 @@
--- Takes up to `total` waiting jobs for one consumer, lanes in the given order; one that lost its consumer is taken alone.
+-- Takes up to `total` waiting jobs for one consumer, lanes in the given order. A suspect, whose consumer died, is taken
+-- by itself if `suspects` is 'take', stops the claim if it is 'wait', and is passed over if it is 'pass'.
 -- Promise: a row is claimed by one consumer only (SKIP LOCKED), and MATERIALIZED keeps the planner from locking more.
 -- Jobs for whose id or task a revocation is stored are marked, so that nobody has to ask for the others.
 -- The lane's virtual time follows, unless another claim is just moving it; a look that finds nothing says so.
@@ -9,7 +10,7 @@ with found as materialized (
     join huey.lane l on l.name = wanted.name and l.paused_at is null
    cross join lateral (
      select id, claim_alone, priority, rank, task_name, tenant_id from huey.job w
-      where w.lane = wanted.name and w.state = 'waiting' and not w.held
+      where w.lane = wanted.name and w.state = 'waiting' and not w.held and (%(suspects)s <> 'pass' or not w.claim_alone)
         and not exists (select from huey.task_rule r
                          where r.lane = w.lane and r.task_name = w.task_name and r.cap is not null
                            and r.cap <= (select count(*) from huey.job b
@@ -39,13 +40,13 @@ with found as materialized (
     left join huey.task_rule kr on kr.lane = f.lane and kr.task_name = f.task_name
     left join huey.tenant_rule tr on tr.lane = f.lane and tr.tenant_id = f.tenant_id
 ), ordered as (
-  select id, lane, rank, claim_alone, row_number() over turns as place, first_value(claim_alone) over turns as first_alone
+  select id, lane, rank, claim_alone, row_number() over turns as place, bool_or(claim_alone) over turns as beside
     from limited
    where not (coalesce(over_lane, false) or coalesce(over_task, false) or coalesce(over_tenant, false))
   window turns as (order by turn, priority desc, rank, id)
 ), taken as (
   select id, lane, rank from ordered
-   where place <= %(total)s and case when first_alone then place = 1 else not claim_alone end
+   where place <= %(total)s and (not beside or (place = 1 and %(suspects)s = 'take'))
 ), moving as (
   select name from huey.lane where name in (select lane from taken) for no key update skip locked
 ), moved as (
@@ -64,4 +65,5 @@ update huey.job j
  where j.id = taken.id
 returning j.id, j.task_id, j.lane, j.priority, j.rank, j.task_name, j.tenant_id, j.correlation_id, j.message,
           j.attempt, j.deaths, j.letter_id, j.unknown_since, j.enqueued_at, j.run_at, j.claimed_at,
-          exists (select from huey.result r where r.key in ('r:' || j.task_id, 'rt:' || j.task_name)) as revocable
+          exists (select from huey.result r where r.key in ('r:' || j.task_id, 'rt:' || j.task_name)) as revocable,
+          j.claim_alone as suspect

@@ -1,5 +1,6 @@
 -- Gives one job back for another attempt if its claim still holds, with its history row. Returns its id, or nothing.
 -- `counted` false gives the attempt number back as well; `cut` counts a death unless the server started since.
+-- An attempt that ended by itself did not kill its consumer: the job is no suspect any more.
 -- Served by the primary key of huey.job.
 with back as (
   update huey.job j
@@ -17,6 +18,7 @@ with back as (
          message = coalesce(%(message)s, j.message), attempt = j.attempt - case when %(counted)s then 0 else 1 end,
          deaths = j.deaths + (%(cut)s and j.claimed_at > pg_postmaster_start_time())::integer,
          claim_token = null, consumer_id = null, started_at = null, last_error = %(error_message)s,
+         claim_alone = j.claim_alone and not %(counted)s,
          unknown_since = case when %(unknown)s
                               then coalesce(j.unknown_since, %(now)s::timestamptz, clock_timestamp()) end
    where j.id = %(id)s and j.claim_token = %(token)s

@@ -1,6 +1,6 @@
 -- Lists other consumers that hold claims, with what is known of their life. A claim is a sign of life, too: one that was
 -- frozen and wakes up claims before its next heartbeat. Served by job_running.
-select held.consumer_id, coalesce(c.holds_lock, false) as holds_lock,
+select held.consumer_id, coalesce(c.holds_lock, false) as holds_lock, c.stopped_at is not null as stopped,
        c.heartbeat_at is null
          or greatest(c.heartbeat_at, held.last_claim_at)
               < clock_timestamp() - %(frozen_after_s)s * interval '1 second' as stale

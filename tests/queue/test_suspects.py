@@ -1,0 +1,144 @@
+"""Suspects: what a process claims beside a job whose consumer died, whose death counts, and who is rescued at all."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from uuid import UUID
+
+import pytest
+
+from skeldir_huey.queue import suspicion
+from skeldir_huey.queue.claims import Claim
+from skeldir_huey.queue.desk import Desk
+from skeldir_huey.queue.executor import SkeldirHuey
+from skeldir_huey.queue.rescue import Rescuer
+from skeldir_huey.tasks.housekeeping import ping
+from tests.cluster import Database
+
+Mutate = Callable[[str, str, str], None]
+DEATHS = "select deaths from huey.job order by id"
+
+
+def suspect(database: Database, place: int) -> None:
+    """Make the job at this place of the queue one whose consumer died."""
+    ids = [job_id for (job_id,) in database.query("select id from huey.job order by rank")]
+    database.query("update huey.job set claim_alone = true where id = %s", (ids[place],))
+
+
+def mine(desk: Desk, wait_s: float = 0.0) -> Claim:
+    claim = desk.take(wait_s)
+    assert claim is not None
+    return claim
+
+
+def test_a_suspect_is_claimed_by_itself_and_nothing_beside_it(database: Database, huey: SkeldirHuey) -> None:
+    huey.enqueue_many(ping.s() for _ in range(6))
+    suspect(database, 2)
+    desk = Desk(huey.storage, lambda settled: None)
+    desk._batch = 10
+    first, second = mine(desk), mine(desk)
+    assert desk.take(0) is None, "the process is to become empty first"
+    desk.forget(first)
+    assert desk.take(0) is None
+    desk.forget(second)
+    alone = mine(desk)
+    assert alone.suspect and not first.suspect
+    assert desk.take(0) is None, "nothing begins beside it"
+    desk.forget(alone)
+    assert not mine(desk).suspect
+    desk.release_all()
+
+
+def test_whoever_ran_long_enough_holds_nobody_back(
+    database: Database, huey: SkeldirHuey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An hour's job, suspect or not, costs the others seconds; a second suspect still waits for the first."""
+    huey.enqueue_many(ping.s() for _ in range(5))
+    suspect(database, 1)
+    suspect(database, 2)
+    desk = Desk(huey.storage, lambda settled: None)
+    long = mine(desk)
+    assert desk.take(0) is None
+    monkeypatch.setattr(suspicion, "ALONE_S", 0.0)
+    first = mine(desk)
+    assert first.suspect and not long.suspect
+    monkeypatch.setattr(suspicion, "ALONE_S", 10.0)
+    assert desk.take(0) is None
+    monkeypatch.setattr(suspicion, "ALONE_S", 0.0)
+    assert not mine(desk).suspect and not mine(desk).suspect, "others pass the second suspect"
+    assert desk.take(0) is None
+    desk.forget(first)
+    assert mine(desk).suspect
+    desk.release_all()
+
+
+@pytest.fixture
+def dead(database: Database, huey: SkeldirHuey) -> UUID:
+    """A consumer that is gone without a word."""
+    made = uuid.uuid4()
+    database.query(
+        "insert into huey.consumer (id, host, pid, worker_type, worker_count, lanes, version, heartbeat_at)"
+        " values (%s, 'h', 1, 'thread', 4, '{ingest}', 'v', now() - interval '1 hour')",
+        (str(made),),
+    )
+    return made
+
+
+def die_with(database: Database, huey: SkeldirHuey, dead: UUID, claims: int) -> None:
+    """Let a consumer die with jobs that it claimed one by one, an hour ago; rescue them."""
+    own, huey.storage.consumer_id = huey.storage.consumer_id, dead
+    for _ in range(claims):
+        assert huey.storage.claim(uuid.uuid4(), 1)
+    huey.storage.consumer_id = own
+    started = "select pg_postmaster_start_time() + interval '1 millisecond'"
+    database.query(f"update huey.job set claimed_at = ({started}) where state = 'running'")
+    database.query("update huey.consumer set stopped_at = now()")
+    assert Rescuer(huey).sweep() == claims
+
+
+def test_only_a_death_that_is_surely_its_own_counts(database: Database, huey: SkeldirHuey, dead: UUID) -> None:
+    huey.enqueue_many(ping.s() for _ in range(3))
+    die_with(database, huey, dead, 3)
+    assert database.query(DEATHS) == [(0,), (0,), (0,)], "which of the three it was, nobody knows"
+    assert database.query("select distinct claim_alone, attempt from huey.job") == [(True, 0)]
+    die_with(database, huey, dead, 1)
+    assert database.query("select deaths from huey.job order by rank") == [(1,), (0,), (0,)]
+
+
+def test_a_job_beside_a_suspect_is_not_blamed(database: Database, huey: SkeldirHuey, dead: UUID) -> None:
+    huey.enqueue_many(ping.s() for _ in range(2))
+    suspect(database, 0)
+    die_with(database, huey, dead, 2)
+    assert database.query("select deaths from huey.job order by rank") == [(1,), (0,)]
+
+
+def test_mutant_that_blames_everybody(database: Database, huey: SkeldirHuey, dead: UUID, mutate: Mutate) -> None:
+    mutate("lost_claims", "j.claim_alone\n", "true\n")
+    huey.enqueue_many(ping.s() for _ in range(3))
+    die_with(database, huey, dead, 3)
+    assert database.query(DEATHS) == [(1,), (1,), (1,)], "the mutant survived"
+
+
+def test_an_attempt_that_ends_by_itself_clears_the_suspicion(database: Database, huey: SkeldirHuey) -> None:
+    huey.enqueue(ping.s(retries=1))
+    suspect(database, 0)
+    task = huey.dequeue()
+    assert task is not None
+    task.execute = lambda: 1 / 0
+    huey.execute(task)
+    assert database.query("select state, attempt, claim_alone from huey.job") == [("waiting", 1, False)]
+
+
+def test_a_consumer_without_a_lock_lives_by_its_heartbeat(database: Database, huey: SkeldirHuey, dead: UUID) -> None:
+    """Behind a pooler nobody holds a lock. Seen: whoever ticked took the jobs of all others, each second."""
+    huey.enqueue(ping.s())
+    database.query("update huey.consumer set heartbeat_at = clock_timestamp(), holds_lock = false")
+    own, huey.storage.consumer_id = huey.storage.consumer_id, dead
+    assert huey.storage.claim(uuid.uuid4(), 1)
+    huey.storage.consumer_id = own
+    rescuer = Rescuer(huey)
+    assert [rescuer.sweep() for _ in range(3)] == [0, 0, 0]
+    database.query("update huey.job set claimed_at = now() - interval '1 hour'")
+    database.query("update huey.consumer set heartbeat_at = now() - interval '1 hour'")
+    assert rescuer.sweep() == 1
