@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -39,7 +39,6 @@ class Figures:
     frozen_after_s: float
     lanes: Sequence[LaneState] | None = None
     letters: Waiting | None = None
-    runs: Mapping[str, int] | None = None
     consumers: Sequence[Any] | None = None
     ledger: Sequence[Line] | None = None
     jumps: Sequence[Jump] | None = None
@@ -95,8 +94,8 @@ def _letters(found: Figures) -> Iterator[Need]:
 
 
 def _runs(found: Figures) -> Iterator[Need]:
-    if found.runs and found.runs.get("failed"):
-        count = found.runs["failed"]
+    if found.trouble and found.trouble.runs["failed"]:
+        count = found.trouble.runs["failed"]
         what = f"{capped(count)} {'run has' if count == 1 else 'runs have'} failed"
         url = link("recompute.index", status="failed")
         yield Need("bad", what, "their allocations may be old", url, "Open runs")
@@ -112,7 +111,8 @@ def _bulk(found: Figures) -> Iterator[Need]:
 def _unmatched(found: Figures) -> Iterator[Need]:
     for one in found.trouble.unmatched if found.trouble else ():
         name = current().name_of(one.id) or str(one.id)[:8]
-        why = f"{number(one.wrong_count)} of {number(one.order_count)} orders, compared {age(one.created_at, found.now)} ago"
+        why = f"{number(one.wrong_count)} of {number(one.order_count)} orders, compared "
+        why += f"{age(one.created_at, found.now)} ago"
         url = link("tenants.detail", tenant_id=one.id)
         yield Need("warn", f"Revenue of {name} does not match", why, url, "Open tenant")
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-WIDTH, HEIGHT = 600, 120
+# Units of the drawing; a page has thousands of marks, and whole numbers are short.
+STEP, HEIGHT = 10, 120
 MAX_BUCKETS = 120
 
 
@@ -35,8 +36,11 @@ class Chart:
     labels: Sequence[str]
     label_step: int
 
-    width = WIDTH
     height = HEIGHT
+
+    @property
+    def width(self) -> int:
+        return STEP * max(len(self.times), 1)
 
     @property
     def data(self) -> dict[str, Any]:
@@ -55,18 +59,17 @@ def bars(title: str, unit: str, times: Sequence[datetime], series: Sequence[Seri
     """Return stacked bars, one per bucket, the first series at the bottom."""
     totals = [sum(one.values[i] or 0 for one in series) for i in range(len(times))]
     top = nice(max(totals, default=0))
-    step = WIDTH / max(len(times), 1)
     base = [0.0] * len(times)
     paths = []
     for one in series:
         path = []
         for i, value in enumerate(one.values):
             if value:
+                # A bar is a thick upright stroke.
                 tall = value / top * HEIGHT
-                y = HEIGHT - base[i] / top * HEIGHT - tall
-                path.append(f"M{i * step + step * 0.12:.1f} {y:.1f}h{step * 0.76:.1f}v{tall:.1f}h-{step * 0.76:.1f}z")
+                path.append(f"M{i * STEP + STEP // 2} {HEIGHT - base[i] / top * HEIGHT:.4g}v-{tall:.3g}")
                 base[i] += value
-        paths.append((f"{one.css} fill", "".join(path)))
+        paths.append((f"{one.css} bars", "".join(path)))
     return _chart(title, unit, times, series, paths, top)
 
 
@@ -79,7 +82,6 @@ def lines(
         target: drawn as a dashed line where it lies within the values, and told in the unit.
     """
     top = nice(max((value for one in series for value in one.values if value is not None), default=0))
-    step = WIDTH / max(len(times), 1)
     paths = []
     for one in series:
         path, drawing = [], False
@@ -87,26 +89,25 @@ def lines(
             if value is None:
                 drawing = False
                 continue
-            x, y = (i + 0.5) * step, HEIGHT - value / top * HEIGHT
-            path.append(f"L{x:.1f} {y:.1f}" if drawing else f"M{x - step * 0.3:.1f} {y:.1f}H{x:.1f}")
+            x, y = i * STEP + STEP // 2, HEIGHT - value / top * HEIGHT
+            path.append(f"L{x} {y:.4g}" if drawing else f"M{x - 3} {y:.4g}H{x}")
             drawing = True
         paths.append((f"{one.css} line", "".join(path)))
     if target is not None:
         unit = f"{unit}, target {tick(target)}"
         if target <= top:
-            paths.append(("target", f"M0 {HEIGHT - target / top * HEIGHT:.1f}H{WIDTH}"))
+            paths.append(("target", f"M0 {HEIGHT - target / top * HEIGHT:.1f}H{STEP * len(times)}"))
     return _chart(title, unit, times, series, paths, top)
 
 
 def spark(values: Sequence[int], width: int = 96, height: int = 24) -> dict[str, Any]:
-    """Return small bars for a table cell."""
-    top, step = max([*values, 1]), width / max(len(values), 1)
+    """Return small bars for a table cell: upright strokes, one per ten units."""
+    top = max([*values, 1])
     path = "".join(
-        f"M{i * step:.1f} {height}v-{max(value / top * height, 0.8):.1f}h{step * 0.8:.1f}V{height}z"
-        for i, value in enumerate(values)
+        f"M{i * STEP + STEP // 2} {height}v-{max(value / top * height, 0.8):.3g}" for i, value in enumerate(values)
     )
     label = f"{sum(values)} in all, at most {max(values, default=0)} in one bar"
-    return {"width": width, "height": height, "path": path, "label": label}
+    return {"width": width, "height": height, "path": path, "label": label, "span": STEP * max(len(values), 1)}
 
 
 def nice(value: float) -> float:

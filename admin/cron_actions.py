@@ -1,4 +1,4 @@
-"""Pause, resume, run and backfill periodic tasks. Each checks, acts and writes one audit row per task, in one transaction."""
+"""Pause, resume, run and backfill periodic tasks: each checks, acts and writes its audit rows in one transaction."""
 
 from __future__ import annotations
 

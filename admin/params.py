@@ -156,6 +156,18 @@ def form_choice(name: str, allowed: Collection[str], default: str) -> str:
     return value
 
 
+def form_number(name: str) -> int:
+    """Return a whole number of a form, from 0 to the largest that the database takes as an id.
+
+    Raises:
+        InputError: it is missing, or none.
+    """
+    value = request.form.get(name, "")
+    if not (value.isascii() and value.isdigit() and int(value[:20]) < 2**63):
+        raise InputError(name, "expected a whole number")
+    return int(value)
+
+
 def form_reason() -> str:
     """Return the reason of a form.
 

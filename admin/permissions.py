@@ -33,6 +33,8 @@ NEED = {
     "edit_replay": "admin",
     "pause": "operator",
     "cancel": "operator",
+    "run_scheduled": "operator",
+    "cancel_waiting": "operator",
     "release": "admin",
     "cron": "operator",
     "recompute": "operator",

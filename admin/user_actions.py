@@ -16,7 +16,7 @@ from werkzeug.exceptions import Forbidden
 from admin import sessions, users
 from admin.actions import acting
 from admin.permissions import require_fresh
-from admin.trail import record
+from admin.trail import record, who_was_first
 from skeldir_huey.db.engine import enter
 from skeldir_huey.db.tables import ConsoleGrant, ConsoleUser
 from skeldir_huey.errors import Conflict, NotFound

@@ -43,7 +43,7 @@ TEXT = """# The console
 `make run` prints its address. Every page carries its scope and filters in the URL, works without script, in light and
 dark, on 390 and 1280 pixels; live pages are refreshed every 5 seconds and leave alone what you use.
 
-Keys: `g` and then `o` overview, `q` queues, `j` in flight, `d` dead letters, `r` recompute, `a` allocations;
+Keys: `g` and then `o` overview, `q` queues, `j` in flight, `d` dead letters, `b` bulk operations, `r` recompute, `a` allocations;
 `/` search, `r` pause live updates, `t` theme, `?` this list.
 
 **Search** understands a whole id (of a job, letter, run, sale, correlation or tenant), and words that must all be true:

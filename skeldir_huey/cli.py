@@ -29,6 +29,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "demo": ("demo", "add the demo's tenants, events and models, or --reset the embedded database"),
     "import": ("import_", "read events from a CSV or JSON lines file"),
     "import-payments": ("import_payments", "read payment records, or with --claims what ad platforms claim"),
+    "import-rates": ("import_rates", "read exchange rates, by which reports convert"),
+    "revenue": ("revenue", "show what each channel earned, on demand converted into one currency"),
     "reconcile": ("reconcile", "compare claimed, verified and allocated revenue, order by order"),
     "backfill": ("backfill", "recompute a long range day by day, with progress; resume or cancel one"),
     "recompute": ("recompute", "request runs: tenant, window, model version"),

@@ -102,7 +102,7 @@ def _kind_of(key: str) -> tuple[bool, bool]:
     return bool(_SECRET_KEY.search(key)), bool(_PERSONAL_KEY.search(key))
 
 
-class bind:  # noqa: N801  a block like any other; as a generator it would cost three times as much per job
+class bind:
     """Add these fields to every line that this thread or context logs inside the block."""
 
     __slots__ = ("_fields", "_token")

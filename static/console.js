@@ -66,7 +66,7 @@ document.addEventListener('click', event => {
 
 // Keys: none fires while something is typed or a dialog is open.
 let lastG = 0;
-const places = {o: '/admin/', q: '/admin/queues/', j: '/admin/jobs/', d: '/admin/dead/', r: '/admin/recompute/', a: '/admin/allocations/'};
+const places = {o: '/admin/', q: '/admin/queues/', j: '/admin/jobs/', d: '/admin/dead/', b: '/admin/bulk/', r: '/admin/recompute/', a: '/admin/allocations/'};
 function go(path) {
   const link = findAll('.side a').find(one => new URL(one.href).pathname === path);
   if (link) location.href = link.href;

@@ -5,11 +5,14 @@ from __future__ import annotations
 import importlib.util
 import os
 import pwd
+import select
 import shutil
 import signal
 import stat
 import subprocess
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -41,10 +44,16 @@ _ALWAYS = ("listen_addresses=", "max_connections=200", "shared_buffers=64MB", "j
 
 @dataclass(frozen=True)
 class Database:
-    """One database of a cluster and the ways into it."""
+    """One database of a cluster and the ways into it.
+
+    Args:
+        kept: idle connections for the next `query`, so that not each one waits for a new server process; None: every
+            query opens its own and closes it.
+    """
 
     name: str
     socket_dir: Path
+    kept: list[Connection] | None = field(default=None, compare=False, repr=False)
 
     def dsn(self, user: str = "postgres") -> str:
         """Return a libpq URL for `psycopg2.connect`; "postgres" is the superuser."""
@@ -63,18 +72,37 @@ class Database:
 
     def query(self, statement: str, parameters: Any = None, *, user: str = "postgres") -> list[tuple[Any, ...]]:
         """Run one statement in a transaction of its own, by default as superuser, and return its rows."""
-        connection = self.connect(user)
-        try:
-            with connection, connection.cursor() as cursor:
-                cursor.execute(statement, parameters)
-                return cursor.fetchall() if cursor.description else []
-        finally:
-            connection.close()
+        with self._session(user) as connection, connection, connection.cursor() as cursor:
+            cursor.execute(statement, parameters)
+            return cursor.fetchall() if cursor.description else []
 
     def value(self, statement: str, parameters: Any = None, *, user: str = "postgres") -> Any:
         """Return the first column of the only row."""
         ((first, *_),) = self.query(statement, parameters, user=user)
         return first
+
+    def close(self) -> None:
+        """Close what was kept."""
+        while self.kept:
+            self.kept.pop().close()
+
+    @contextmanager
+    def _session(self, user: str) -> Iterator[Connection]:
+        keep = self.kept if user == "postgres" else None
+        connection = keep.pop() if keep else None
+        if connection is not None and select.select([connection], [], [], 0)[0]:
+            connection.close()  # the server said something to an idle session: its end
+            connection = None
+        connection = connection or self.connect(user)
+        try:
+            yield connection
+            if keep is not None:
+                _forget(connection)
+                keep.append(connection)
+                connection = None
+        finally:
+            if connection is not None:
+                connection.close()
 
     @property
     def env(self) -> dict[str, str]:
@@ -201,6 +229,14 @@ def _memory() -> Path | None:
     except OSError:
         roomy = False
     return _MEMORY if roomy else None
+
+
+def _forget(connection: Connection) -> None:
+    # Settings, locks and temporary tables of one query are none of the next one's.
+    connection.autocommit = True
+    with connection.cursor() as cursor:
+        cursor.execute("discard all")
+    connection.autocommit = False
 
 
 def _environment() -> dict[str, str]:

@@ -138,13 +138,14 @@ def let_go(cursor: Cursor, name: str) -> None:
 @contextmanager
 def copy_of_template(cluster: Cluster) -> Iterator[Database]:
     """A fresh copy of the migrated database, dropped at the end whoever is still connected."""
-    made = cluster.database(f"test_{next(_numbers)}")
+    made = Database(f"test_{next(_numbers)}", cluster.root, kept=[])
     admin = cluster.database("postgres").connect(autocommit=True)
     try:
         with admin.cursor() as cursor:
             # Files are copied, not logged block by block: a third of the time.
             cursor.execute(f"create database {made.name} template {TEMPLATE} owner skeldir_owner strategy file_copy")
         yield made
+        made.close()
         with admin.cursor() as cursor:
             let_go(cursor, made.name)
             cursor.execute(f"drop database {made.name} with (force)")

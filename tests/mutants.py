@@ -16,6 +16,7 @@ from pathlib import Path
 
 from tests.conftest import ROOT
 
+KEYSET = "            sa.tuple_(at, row_id) < sa.tuple_(sa.literal(after.at, at.type), sa.literal(key, row_id.type))\n"
 NOT_SOURCE = shutil.ignore_patterns(".*", "__pycache__", "out", "img", "evidence", "node_modules")
 
 
@@ -51,9 +52,7 @@ MUTANTS = (
         "admin/reads/pages.py",
         (
             (
-                "        statement = statement.where(\n"
-                "            sa.tuple_(at, row_id) < sa.tuple_(sa.literal(after.at, at.type), sa.literal(key, row_id.type))"
-                "\n        )\n",
+                f"        statement = statement.where(\n{KEYSET}        )\n",
                 "        statement = statement.offset(OFFSETS[str(key)])\n",
             ),
             ("PAGE_SIZE = 25\n", "PAGE_SIZE = 25\nOFFSETS = {}\n"),
@@ -61,7 +60,8 @@ MUTANTS = (
                 "    more = len(rows) > size\n",
                 "    more = len(rows) > size\n"
                 "    if more:\n"
-                "        OFFSETS[str(rows[size - 1].page_id)] = size + (OFFSETS[str(key)] if after is not None else 0)\n",
+                "        before = OFFSETS[str(key)] if after is not None else 0\n"
+                "        OFFSETS[str(rows[size - 1].page_id)] = before + size\n",
             ),
         ),
         "tests/admin/test_checks_lists.py::test_rows_that_arrive_while_somebody_pages",
@@ -85,7 +85,13 @@ MUTANTS = (
     Mutant(
         "markup",
         "admin/show.py",
-        (("    return json.dumps(value, indent", '    return __import__("markupsafe").Markup("%s") % "" + json.dumps(value, indent'),),
+        (
+            (
+                "    return json.dumps(value, indent=2, ensure_ascii=False, sort_keys=True, default=str)\n",
+                '    markup = __import__("markupsafe").Markup\n'
+                "    return markup(json.dumps(value, indent=2, ensure_ascii=False, sort_keys=True, default=str))\n",
+            ),
+        ),
         "tests/admin/test_pages.py::test_texts_from_outside_stay_text",
         named=True,
     ),
@@ -108,7 +114,7 @@ MUTANTS = (
         "admin/reads/pages.py",
         (
             (
-                "            sa.tuple_(at, row_id) < sa.tuple_(sa.literal(after.at, at.type), sa.literal(key, row_id.type))\n",
+                KEYSET,
                 "            at < sa.literal(after.at, at.type)\n",
             ),
         ),
@@ -129,7 +135,7 @@ MUTANTS = (
     Mutant(
         "formula",
         "admin/export.py",
-        (("text[:1] in", "text[:0] and text in"),),
+        (('return "\'" + text if', "return text if"),),
         "tests/admin/test_audit_page.py::test_the_export_has_plain_values_and_no_formula",
     ),
 )

@@ -118,7 +118,10 @@ def _runs(connection: Connection, names: Sequence[str], now: datetime) -> dict[s
     )
     newest = (
         sa.select(*columns, place.label("place"))
-        .where(JobAttempt.task_name.in_(names), JobAttempt.ended_at > now - RUNS_WITHIN)
+        # Periodic tasks run for no tenant: job_attempt_tenant leads past a day of everybody's jobs.
+        .where(
+            JobAttempt.tenant_id.is_(None), JobAttempt.task_name.in_(names), JobAttempt.ended_at > now - RUNS_WITHIN
+        )
         .subquery()
     )
     found: dict[str, list[Row]] = {}

@@ -48,7 +48,7 @@ GROUPS: tuple[tuple[str, str | None, tuple[checks.Probe, ...]], ...] = (
         "console_tenant",
         (checks.sees_nothing_without_tenant, checks.forced_row_security),
     ),
-    ("Audit log", "console_all", (checks.audit_chain,)),
+    ("Audit log", "console_all", (checks.audit_tail,)),
 )
 
 
@@ -62,16 +62,17 @@ class Looks:
     def groups(self) -> list[Group]:
         """Return every group of checks. One that cannot be made is a finding itself."""
         if time.monotonic() >= self._until:
-            self._groups = [_group(*one) for one in GROUPS] + [_settings()]
+            with transaction(None, role="console_all", who="console", read_only=True) as connection:
+                at = database_now(connection)
+            self._groups = [_group(at, *one) for one in GROUPS] + [_settings(at)]
             self._until = time.monotonic() + REMEMBER_S
         return self._groups
 
 
-def _group(title: str, role: str | None, probes: tuple[checks.Probe, ...]) -> Group:
+def _group(at: datetime, title: str, role: str | None, probes: tuple[checks.Probe, ...]) -> Group:
     began = time.monotonic()
     with transaction(None, role=role, who="console", read_only=True) as connection:
         limit_statements(connection)
-        at = database_now(connection)
         try:
             found = checks.run(probes, connection)
         except DBAPIError as error:
@@ -79,9 +80,7 @@ def _group(title: str, role: str | None, probes: tuple[checks.Probe, ...]) -> Gr
     return Group(title, found, at, (time.monotonic() - began) * 1000)
 
 
-def _settings() -> Group:
-    with transaction(None, role="console_all", who="console", read_only=True) as connection:
-        at = database_now(connection)
+def _settings(at: datetime) -> Group:
     try:
         given = settings()
     except ConfigError as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from statistics import median
 from typing import Any
@@ -60,14 +60,40 @@ class Sums:
 
 
 @dataclass(frozen=True)
+class Ended:
+    """What ended in a lane in a span: counts, and counts per bar."""
+
+    done: int
+    dead: int
+    bars: Sequence[int]
+
+
+@dataclass(frozen=True)
+class TenantShare:
+    """What ended of one tenant in a span: jobs done and dead, and the waiting time that 95 % stayed within."""
+
+    tenant_id: UUID | None
+    done: int
+    dead: int
+    wait_p95_s: float | None
+
+
+@dataclass(frozen=True)
 class Minutes:
-    """A span of time: sums over all, per key, and per key and bar. Keys beyond the five largest are "other"."""
+    """A span of time: sums over all, per key, and per key and bar. Keys beyond the five largest are "other".
+
+    Args:
+        lanes: per lane, those without any left out.
+        tenants: the five of which most jobs died.
+    """
 
     times: Sequence[datetime]
     total: Sums
     by_key: dict[Any, Sums]
     by_bar: dict[tuple[Any, int], Sums]
     bars: Sequence[Sums]
+    lanes: dict[str, Ended]
+    tenants: Sequence[TenantShare]
 
     def series(self, kind: str, key: Any) -> list[int]:
         """Return the counts of one kind per bar, of one key."""
@@ -85,42 +111,63 @@ def _summed(columns: Any) -> list[sa.ColumnElement[Any]]:
     return summed
 
 
+def _statement(span: Span, until: datetime, by: str) -> sa.Select[Any]:
+    """Return the sums by key and bar, by lane and bar, and by tenant, in one walk through the roll-up."""
+    kept = ("run_ms", "run_hist", "wait_hist")
+    is_finer = span.step < QUARTER
+    source = sa.select(counts(until - span.length, until, *KEYS.values(), *KINDS, *kept, finer=is_finer)).cte("source")
+    key = sa.func.coalesce(sa.cast(source.c[KEYS[by]], sa.Text), "")
+    attempts = sa.func.sum(source.c.done + source.c.dead + source.c.cancelled + source.c.errored)
+    place = sa.func.row_number().over(order_by=(attempts.desc(), key))
+    ranked = sa.select(key.label("key"), place.label("place")).group_by(key).subquery("ranked")
+    # Grouping by the key's place among the largest keeps the answer small, however many tenants there are.
+    placed = (
+        sa.select(
+            bar(source.c.at, span.step),
+            sa.func.least(ranked.c.place, TOP + 1).label("place"),
+            sa.case((ranked.c.place <= TOP, ranked.c.key)).label("name"),
+            source.c.lane,
+            source.c.tenant_id,
+            *(source.c[name] for name in (*KINDS, *kept)),
+        )
+        .join_from(source, ranked, key == ranked.c.key)
+        .subquery("placed")
+    )
+    c = placed.c
+    sums, of_tenants = _summed(c), sa.func.grouping(c.bar).label("of_tenants")
+    rank = sa.func.row_number().over(
+        partition_by=of_tenants, order_by=(whole(c.dead, "").desc(), whole(c.done, "").desc())
+    )
+    grouped = (
+        sa.select(c.bar, c.place, c.name, c.lane, c.tenant_id, of_tenants, rank.label("rank"), *sums)
+        .group_by(sa.func.grouping_sets(sa.tuple_(c.bar, c.place, c.name), sa.tuple_(c.bar, c.lane), c.tenant_id))
+        .subquery("grouped")
+    )
+    return sa.select(grouped).where(sa.or_(grouped.c.of_tenants == 0, grouped.c.rank <= TOP)).order_by(grouped.c.rank)
+
+
 def minutes(connection: Connection, span: Span, until: datetime, by: str) -> Minutes:
-    """Return the span before `until`, by queue, tenant or task.
+    """Return the span before `until`, by queue, tenant or task; its lanes, and the tenants with most failures.
 
     Args:
         by: a key of KEYS; the five with most attempts have a series of their own, the others share one.
     """
     bars = times(until - span.length, until, span.step)
-    source = sa.select(
-        counts(
-            until - span.length, until, *KEYS.values(), *KINDS, "run_ms", "run_hist", "wait_hist",
-            finer=span.step < QUARTER,
-        )
-    ).cte("source")  # fmt: skip
-    key = sa.func.coalesce(sa.cast(source.c[KEYS[by]], sa.Text), "")
-    attempts = sa.func.sum(source.c.done + source.c.dead + source.c.cancelled + source.c.errored)
-    ranked = (
-        sa.select(key.label("key"), sa.func.row_number().over(order_by=(attempts.desc(), key)).label("place"))
-        .group_by(key)
-        .subquery("ranked")
-    )
-    # Grouping by the key's place among the largest keeps the answer small, however many tenants there are.
-    place = sa.func.least(ranked.c.place, TOP + 1).label("place")
-    name = sa.case((ranked.c.place <= TOP, ranked.c.key)).label("name")
-    rows = connection.execute(
-        sa.select(bar(source.c.at, span.step), place, name, *_summed(source.c))
-        .join_from(source, ranked, key == ranked.c.key)
-        .group_by("bar", "place", "name")
-    ).all()
-    names = dict(sorted({(row.place, _key(row.name, by)) for row in rows}, key=lambda pair: pair[0]))
-    found = Minutes(bars, Sums(), {key: Sums() for key in names.values()}, {}, [Sums() for _ in bars])
     index = {at: i for i, at in enumerate(bars)}
-    for row in rows:
+    rows = connection.execute(_statement(span, until, by)).all()
+    of_keys = [row for row in rows if row.place is not None]
+    names = dict(sorted({(row.place, _key(row.name, by)) for row in of_keys}, key=lambda pair: pair[0]))
+    by_key = {key: Sums() for key in names.values()}
+    found = Minutes(bars, Sums(), by_key, {}, [Sums() for _ in bars], {}, [])
+    for row in of_keys:
         shown, i = names[row.place], index[row.bar]
-        for sums in (found.total, found.bars[i], found.by_key[shown], found.by_bar.setdefault((shown, i), Sums())):
+        for sums in (found.total, found.bars[i], by_key[shown], found.by_bar.setdefault((shown, i), Sums())):
             sums.add(row)
-    return found
+    return replace(
+        found,
+        lanes=_lanes([row for row in rows if row.lane is not None], bars),
+        tenants=[_share(row) for row in rows if row.of_tenants],
+    )
 
 
 def _key(name: str | None, by: str) -> Any:
@@ -131,56 +178,27 @@ def _key(name: str | None, by: str) -> Any:
     return name
 
 
-@dataclass(frozen=True)
-class Ended:
-    """What ended in a lane within a day: counts, and counts per bar of half an hour."""
+def _share(row: Any) -> TenantShare:
+    wait_ms = quantile([getattr(row, f"w{i}") for i in range(BUCKETS)], 0.95)
+    return TenantShare(row.tenant_id, row.done, row.dead, None if wait_ms is None else wait_ms / 1000)
 
-    done: int
-    dead: int
-    bars: Sequence[int]
+
+def _lanes(rows: Sequence[Any], bars: Sequence[datetime]) -> dict[str, Ended]:
+    index = {at: i for i, at in enumerate(bars)}
+    found: dict[str, Any] = {}
+    for row in rows:
+        done, dead, ended = found.setdefault(row.lane, (0, 0, [0] * len(bars)))
+        ended[index[row.bar]] += row.done + row.dead + row.cancelled + row.errored
+        found[row.lane] = (done + row.done, dead + row.dead, ended)
+    return {lane: Ended(*values) for lane, values in sorted(found.items())}
 
 
 def by_lane(connection: Connection, span: Span, until: datetime) -> dict[str, Ended]:
     """Return what ended in each lane in the span before `until`; lanes without any are absent."""
-    bars = times(until - span.length, until, span.step)
-    index = {at: i for i, at in enumerate(bars)}
     source = counts(until - span.length, until, "lane", *KINDS, finer=span.step < QUARTER).c
     summed = [whole(source[kind], kind) for kind in KINDS]
-    found: dict[str, Any] = {}
-    for row in connection.execute(
-        sa.select(source.lane, bar(source.at, span.step), *summed).group_by(source.lane, "bar")
-    ):
-        done, dead, ended = found.setdefault(row.lane, (0, 0, [0] * len(bars)))
-        ended[index[row.bar]] += row.done + row.dead + row.cancelled + row.errored
-        found[row.lane] = (done + row.done, dead + row.dead, ended)
-    return {lane: Ended(*values) for lane, values in found.items()}
-
-
-@dataclass(frozen=True)
-class TenantShare:
-    """What ended of one tenant in a span: jobs done and dead, and the waiting time that 95 % stayed within."""
-
-    tenant_id: UUID | None
-    done: int
-    dead: int
-    wait_p95_s: float | None
-
-
-def by_tenant(connection: Connection, span: Span, until: datetime, limit: int = 5) -> list[TenantShare]:
-    """Return the tenants of which most jobs died in the span before `until`."""
-    source = counts(until - span.length, until, "tenant_id", "done", "dead", "wait_hist", finer=span.step < QUARTER).c
-    hist = [whole(source.wait_hist[i + 1], f"w{i}") for i in range(BUCKETS)]
-    rows = connection.execute(
-        sa.select(source.tenant_id, whole(source.done, "done"), whole(source.dead, "dead"), *hist)
-        .group_by(source.tenant_id)
-        .order_by(sa.desc("dead"), sa.desc("done"))
-        .limit(limit)
-    )
-    found = []
-    for row in rows:
-        wait_ms = quantile([getattr(row, f"w{i}") or 0 for i in range(BUCKETS)], 0.95)
-        found.append(TenantShare(row.tenant_id, row.done, row.dead, None if wait_ms is None else wait_ms / 1000))
-    return found
+    statement = sa.select(source.lane, bar(source.at, span.step), *summed).group_by(source.lane, "bar")
+    return _lanes(connection.execute(statement).all(), times(until - span.length, until, span.step))
 
 
 # A jump of failures: this far above the lane's own day, and no longer rare.

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
@@ -109,46 +111,63 @@ def totals(lanes: Sequence[LaneState]) -> Totals:
     )
 
 
-def runs_by_state(connection: Connection) -> Mapping[str, int]:
-    """Return how many runs are in each state; each count stops at 10,001. By attribution_recompute_jobs_status."""
-    counted = (
-        sa.select(sa.func.count())
-        .select_from(sa.select(Run.id).where(Run.status == status).limit(COUNT_CAP + 1).subquery())
-        .scalar_subquery()
-        .label(status)
-        for status in RUN_STATES
-    )
-    return connection.execute(sa.select(*counted)).one()._asdict()
+@dataclass(frozen=True)
+class Service:
+    """The database's clock, and consumers that did not stop and were heard of in the last hour, the newest first."""
+
+    now: datetime
+    consumers: Sequence[Row]
 
 
-def consumers(connection: Connection) -> Sequence[Row]:
-    """Return consumers that did not stop and were heard of in the last hour, newest heartbeat first."""
+def service(connection: Connection) -> Service:
+    """Return who works: at most 50 consumers."""
     hour_ago = sa.func.clock_timestamp() - timedelta(hours=1)
-    return connection.execute(
+    alive = (
         sa.select(Consumer)
         .where(Consumer.stopped_at.is_(None), Consumer.heartbeat_at > hour_ago)
         .order_by(Consumer.heartbeat_at.desc(), Consumer.id)
         .limit(50)
+        .subquery("alive")
+    )
+    clock = sa.select(sa.func.clock_timestamp().label("now")).subquery("clock")
+    rows = connection.execute(
+        sa.select(clock, alive)
+        .join_from(clock, alive, sa.true(), isouter=True)
+        .order_by(alive.c.heartbeat_at.desc(), alive.c.id)
     ).all()
+    return Service(rows[0].now, [row for row in rows if row.id is not None])
+
+
+def silence_s(consumers: Sequence[Any] | None, at: datetime, frozen_after_s: float) -> float | None:
+    """Return for how many seconds no consumer was heard of, infinite after an hour; None when one is alive or unknown."""
+    if consumers is None:
+        return None
+    found = min(((at - one.heartbeat_at).total_seconds() for one in consumers), default=math.inf)
+    return found if found > frozen_after_s else None
 
 
 @dataclass(frozen=True)
 class Trouble:
-    """What stands still or does not match.
+    """What stands still, failed or does not match.
 
     Args:
+        runs: how many runs are in each state; each count stops at 10,001.
         last_look: when a consumer last looked at the periodic tasks; None when none ever did.
         stopped: bulk operations that ended before they were through, the newest first, at most 5.
         unmatched: the newest reconciliation of tenants where it does not match, the newest first, at most 5.
     """
 
+    runs: Mapping[str, int]
     last_look: datetime | None
     stopped: Sequence[Row]
     unmatched: Sequence[Row]
 
 
 def trouble(connection: Connection) -> Trouble:
-    """Return what stands still or does not match, in one statement: an index tells each tenant's newest row."""
+    """Return what stands still, failed or does not match, in one statement.
+
+    Indexes tell each tenant's newest reconciliation, and the runs of a state: attribution_recompute_jobs_status.
+    """
     newest = (
         sa.select(Reconciliation)
         .where(Reconciliation.tenant_id == Tenant.id)
@@ -174,17 +193,17 @@ def trouble(connection: Connection) -> Trouble:
     nothing = sa.cast(sa.null(), sa.BigInteger)
     stopped = sa.select(sa.literal("stopped"), one.id, one.created_at, one.verb, one.last_error, nothing, nothing)
     stopped = stopped.where(one.state == "stopped").order_by(one.created_at.desc()).limit(5)
-    look = sa.select(
-        sa.literal("look"),
-        sa.cast(sa.null(), sa.Uuid),
-        sa.func.max(Tick.last_tick),
-        sa.null(),
-        sa.null(),
-        nothing,
-        nothing,
-    )
-    rows = connection.execute(sa.union_all(unmatched, stopped, look)).all()
+    none_id, none_at = sa.cast(sa.null(), sa.Uuid), sa.cast(sa.null(), sa.DateTime(timezone=True))
+    look = sa.select(sa.literal("look"), none_id, sa.func.max(Tick.last_tick), sa.null(), sa.null(), nothing, nothing)
+    runs = [
+        sa.select(sa.literal(state), none_id, none_at, sa.null(), sa.null(), sa.func.count(), nothing).select_from(
+            sa.select(Run.id).where(Run.status == state).limit(COUNT_CAP + 1).subquery()
+        )
+        for state in RUN_STATES
+    ]
+    rows = connection.execute(sa.union_all(unmatched, stopped, look, *runs)).all()
     return Trouble(
+        {row.kind: row.order_count for row in rows if row.kind in RUN_STATES},
         next(row.created_at for row in rows if row.kind == "look"),
         [row for row in rows if row.kind == "stopped"],
         [row for row in rows if row.kind == "unmatched"],

@@ -11,11 +11,12 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
-from skeldir_huey.db.tables import Job, JobAttempt, Lane, TaskRule, TenantRule
-from skeldir_huey.errors import NotFound
+from admin.reads import roll_up
+from skeldir_huey.db.tables import Job, Lane, TaskRule, TenantRule
 from skeldir_huey.queue import control
 
 WAITING_SHOWN = 10
+DAY = timedelta(hours=24)
 PARTS_SHOWN = 50
 
 
@@ -92,19 +93,40 @@ def parts(connection: Connection, lane: str, until: datetime, tenant_id: UUID | 
         ):
             part.counts[row.state] += row.n
             part.held += row.held
-    lately = sa.select(JobAttempt.task_name).where(
-        JobAttempt.lane == lane, JobAttempt.ended_at > until - timedelta(hours=24)
-    )
-    for name in connection.scalars(lately.distinct()):
-        tasks.setdefault(name, Part(name))
     if tenant_id is not None:
         tenants.setdefault(tenant_id, Part(tenant_id))
-    for rule in connection.execute(sa.select(TaskRule).where(TaskRule.lane == lane, TaskRule.paused_at.is_not(None))):
-        tasks.setdefault(rule.task_name, Part(rule.task_name)).pause = rule
-    here = sa.select(TenantRule).where(TenantRule.lane == lane, TenantRule.paused_at.is_not(None))
-    for tenant_rule in connection.execute(here):
-        tenants.setdefault(tenant_rule.tenant_id, Part(tenant_rule.tenant_id)).pause = tenant_rule
+    for row in connection.execute(_seen_or_paused(lane, until)):
+        if row.kind == "tenant":
+            tenants.setdefault(row.tenant_id, Part(row.tenant_id)).pause = row
+        else:
+            part = tasks.setdefault(row.task_name, Part(row.task_name))
+            part.pause = row if row.kind == "task" else part.pause
     return Parts(_busiest(tasks.values()), _busiest(tenants.values()), waiting)
+
+
+def _seen_or_paused(lane: str, until: datetime) -> Any:
+    """Return the select of tasks of which something ended in the last 24 hours, and of pauses in a lane."""
+    # From the roll-up: the history of a day is a hundred thousand attempts.
+    ended = roll_up.counts(until - DAY, until, "lane", "task_name").c
+    no_time = sa.cast(sa.null(), sa.DateTime(timezone=True))
+    no_tenant = sa.cast(sa.null(), sa.Uuid).label("tenant_id")
+    seen = sa.select(
+        sa.literal("seen").label("kind"),
+        ended.task_name,
+        no_tenant,
+        no_time.label("paused_at"),
+        sa.null().label("paused_by"),
+        sa.null().label("pause_reason"),
+        no_time.label("resume_at"),
+    )
+    every: list[sa.Select[Any]] = [seen.where(ended.lane == lane).distinct()]
+    for kind, rule, key in (
+        ("task", TaskRule, (TaskRule.task_name, no_tenant)),
+        ("tenant", TenantRule, (sa.null(), TenantRule.tenant_id)),
+    ):
+        pause = (rule.paused_at, rule.paused_by, rule.pause_reason, rule.resume_at)
+        every.append(sa.select(sa.literal(kind), *key, *pause).where(rule.lane == lane, rule.paused_at.is_not(None)))
+    return sa.union_all(*every)
 
 
 def _busiest(found: Iterable[Part]) -> list[Part]:
@@ -114,14 +136,11 @@ def _busiest(found: Iterable[Part]) -> list[Part]:
 
 def knows_task(connection: Connection, lane: str, task_name: str, until: datetime) -> bool:
     """Return whether a task has a job or a rule in a lane, or had an attempt there in the last 24 hours."""
+    ended = roll_up.counts(until - DAY, until, "lane", "task_name").c
     seen = (
         sa.select(Job.id).where(Job.lane == lane, Job.task_name == task_name),
         sa.select(TaskRule.lane).where(TaskRule.lane == lane, TaskRule.task_name == task_name),
-        sa.select(JobAttempt.id).where(
-            JobAttempt.lane == lane,
-            JobAttempt.task_name == task_name,
-            JobAttempt.ended_at > until - timedelta(hours=24),
-        ),
+        sa.select(ended.lane).where(ended.lane == lane, ended.task_name == task_name),
     )
     return bool(connection.scalar(sa.select(sa.or_(*(sa.exists(one) for one in seen)))))
 
@@ -137,22 +156,40 @@ def tenants_with(connection: Connection, target: Target) -> Sequence[UUID]:
     return [tenant_id for tenant_id in found if tenant_id is not None]
 
 
+def owners(connection: Connection, lane: str, state: str, upto: int | None = None) -> dict[UUID | None, int]:
+    """Return how many jobs of a lane are in a state, per tenant; None stands for those without tenant.
+
+    Args:
+        upto: the largest job id that counts; None means all.
+    """
+    found = sa.select(Job.tenant_id, sa.func.count().label("n")).where(Job.lane == lane, Job.state == state)
+    if upto is not None:
+        found = found.where(Job.id <= upto)
+    rows = connection.execute(found.group_by(Job.tenant_id).order_by(Job.tenant_id)).all()
+    return {row.tenant_id: row.n for row in rows}
+
+
+def newest_id(connection: Connection) -> int:
+    """Return the largest id of a job that this scope sees, 0 when it sees none."""
+    return connection.scalar(sa.select(sa.func.max(Job.id))) or 0
+
+
 def first_waiting(connection: Connection, lane: str) -> list[dict[str, Any]]:
     """Return the waiting jobs that come first, at most 10, those that are held last; `reasons` say why each waits."""
-    columns = (Job.task_id, Job.task_name, Job.tenant_id, Job.run_at, Job.attempt)
-    found: list[Row] = []
-    for held in (Job.held.is_(False), Job.held.is_(True)):
-        found += connection.execute(
-            sa.select(*columns)
-            .where(Job.lane == lane, Job.state == "waiting", held)
-            .order_by(Job.priority.desc(), Job.rank, Job.id)
-            .limit(WAITING_SHOWN - len(found))
-        ).all()
-    jobs = []
-    for row in found:
-        try:
-            told = control.explain_waiting(connection, row.task_id)
-        except NotFound:
-            continue  # it was claimed and ended since
-        jobs.append(row._asdict() | {"reasons": told["reasons"], "state": told["state"]})
-    return jobs
+    # Two walks through the line, each to its first ten: jobs that are held stand outside of the index of the others.
+    lines = (
+        sa.select(Job.task_id, Job.task_name, Job.tenant_id, Job.run_at, Job.attempt, Job.held)
+        .where(Job.lane == lane, Job.state == "waiting", held)
+        .order_by(Job.priority.desc(), Job.rank, Job.id)
+        .limit(WAITING_SHOWN)
+        for held in (Job.held.is_(False), Job.held.is_(True))
+    )
+    found = connection.execute(sa.union_all(*lines)).all()
+    found = sorted(found, key=lambda row: row.held)[:WAITING_SHOWN]  # a stable sort: each line keeps its order
+    told = control.explain_each(connection, [row.task_id for row in found])
+    # One that was claimed and ended since is left out.
+    return [
+        row._asdict() | {"reasons": told[row.task_id]["reasons"], "state": told[row.task_id]["state"]}
+        for row in found
+        if row.task_id in told
+    ]

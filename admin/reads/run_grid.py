@@ -14,7 +14,7 @@ from sqlalchemy.engine import Connection, Row
 from skeldir_huey.db.tables import DirtyRange, Event, Published, Run, Tenant
 
 DAYS = 30
-TENANTS = 8
+TENANTS = 6
 DAY = timedelta(days=1)
 
 
@@ -66,7 +66,7 @@ def last_day(connection: Connection, now: datetime) -> datetime:
 
 
 def grid(connection: Connection, tenants: Sequence[UUID], until: datetime, model_version: str) -> Grid:
-    """Return the 30 days up to `until` for these tenants, at most 8.
+    """Return the 30 days up to `until` for these tenants, at most 6.
 
     Args:
         until: the last day, its midnight.

@@ -10,7 +10,6 @@ from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.engine import Connection
 
 from admin.reads.pages import Page, read_page
@@ -65,7 +64,7 @@ def letter_conditions(query: Query, tenants: Sequence[Choice], since: datetime |
         )
         found.append(tried)
     for term in query.of("args"):
-        found.append(sa.or_(*(sa.cast(table.task_kwargs, JSONB).contains(value) for value in term.contained())))
+        found.append(sa.or_(*(table.task_kwargs.contains(value) for value in term.contained())))
     if since is not None and not query.of("id") and not query.of("correlation"):
         found.append(table.failed_at >= since)
     return found

@@ -15,7 +15,7 @@ from skeldir_huey.errors import InputError
 from skeldir_huey.queue import schedule
 from skeldir_huey.queue.cron import MINUTE, tick_id, tick_key
 
-SHOWN = 60
+SHOWN = 40
 MOST = 200  # ticks of one backfill
 KEPT = timedelta(days=7)  # older history is gone: nobody could say whether a minute had its job
 

@@ -15,7 +15,7 @@ from admin.reads import errors
 from admin.reads.overview import now as database_now
 from skeldir_huey.errors import InputError
 
-SHOWN = 25
+SHOWN = 20
 SHORT_MAX = 80
 
 

@@ -19,6 +19,7 @@ from skeldir_huey.reports.status import read_status
 
 BY = {"queue": "by queue", "tenant": "by tenant", "task": "by task"}
 COLOURS = ("c1", "c2", "c3", "c4", "c5", "c-mute")
+CHARTS = ("throughput", "failures", "run-times", "waits")
 ERRORS_SHOWN = 5
 
 
@@ -29,25 +30,24 @@ class OverviewView(ConsoleView):
     def index(self) -> str:
         span = reads.SPANS[params.choice("range", reads.SPANS, "24h")]
         by = params.choice("by", BY, "queue")
+        data = params.choice("data", CHARTS, "")
         is_all = scope.current().tenant_id is None
         with scope.reading() as connection:
             panels = Panels(connection)
-            now = reads.now(connection)
+            service = panels.read(reads.service)
+            now = service.now if service else reads.now(connection)
             found = Figures(
                 now=now,
                 frozen_after_s=settings().frozen_after_s,
                 lanes=panels.read(reads.lanes),
                 letters=panels.read(errors.waiting, ERRORS_SHOWN),
-                runs=panels.read(reads.runs_by_state),
-                consumers=panels.read(reads.consumers),
+                consumers=service.consumers if service else None,
                 ledger=panels.read(ledger),
                 jumps=panels.read(minutes.jumps, now),
                 views=panels.read(read_status),
                 trouble=panels.read(reads.trouble),
             )
             ended = panels.read(minutes.minutes, span, now, by)
-            by_lane = panels.read(minutes.by_lane, span, now)
-            by_tenant = panels.read(minutes.by_tenant, span, now) if is_all else ()
         alive = None
         if found.consumers is not None:
             limit_s = found.frozen_after_s
@@ -58,6 +58,7 @@ class OverviewView(ConsoleView):
             span=span,
             spans=reads.SPANS.values(),
             by=by,
+            data=data,
             by_words=BY,
             is_all=is_all,
             lanes=found.lanes,
@@ -66,13 +67,14 @@ class OverviewView(ConsoleView):
             ended=ended,
             per_minute=ended.total.counts["done"] / (span.length.total_seconds() / 60) if ended else None,
             charts=_charts(ended, by, span) if ended else None,
-            by_lane=by_lane,
-            by_tenant=by_tenant,
+            by_lane=ended.lanes if ended else None,
+            by_tenant=ended.tenants if ended else None,
             spark=charts.spark,
             letters=found.letters,
-            runs=found.runs,
+            runs=found.trouble.runs if found.trouble else None,
             consumers=found.consumers,
             alive=alive,
+            no_worker_since=reads.silence_s(found.consumers, now, found.frozen_after_s),
             frozen_after_s=found.frozen_after_s,
             views=found.views,
             ledger=found.ledger,

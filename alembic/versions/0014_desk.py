@@ -86,8 +86,20 @@ drop policy maint_read on console_grant;
 revoke select on console_grant from skeldir_maint;
 """
 
+# The history's index holds what did not go well only: jobs that are done cost it nothing.
 LISTS = """
 create index attribution_recompute_jobs_status on attribution_recompute_jobs (status, created_at desc, id desc);
+create index worker_failed_jobs_args on worker_failed_jobs using gin (task_kwargs jsonb_path_ops);
+set local role skeldir_maint;
+create index job_attempt_outcome on huey.job_attempt (outcome, ended_at desc, id desc) where outcome <> 'done';
+reset role;
+"""
+LISTS_DOWN = """
+set local role skeldir_maint;
+drop index huey.job_attempt_outcome;
+reset role;
+drop index worker_failed_jobs_args;
+drop index attribution_recompute_jobs_status;
 """
 
 
@@ -104,7 +116,7 @@ def add_speed() -> None:
 
 def drop_speed() -> None:
     """C's block."""
-    op.execute("drop index attribution_recompute_jobs_status")
+    op.execute(LISTS_DOWN)
     op.execute(GRANTED_DOWN)
     op.execute("drop view huey.run_quarters; drop table huey.run_quarter")
 
@@ -152,6 +164,55 @@ revoke execute on function app.release_job(text, uuid, text) from public;
 grant execute on function app.release_job(text, uuid, text) to console_tenant, console_global;
 alter function app.release_job(text, uuid, text) owner to skeldir_maint;
 """
+# Many jobs of one lane and of this transaction's tenant; those added after somebody looked have a larger id.
+MANY = """
+create function app.run_scheduled(wanted text, upto bigint, most integer) returns integer
+  language plpgsql security definer set search_path = pg_catalog, huey, pg_temp as $$
+declare
+  moved integer;
+begin
+  update huey.job j set run_at = clock_timestamp()
+   where j.id in (select s.id from huey.job s
+                   where s.state = 'scheduled' and s.lane = wanted and s.id <= upto
+                     and s.run_at > clock_timestamp() and s.tenant_id is not distinct from app.tenant()
+                   order by s.run_at, s.id limit most for update skip locked);
+  get diagnostics moved = row_count;
+  return moved;
+end
+$$;
+comment on function app.run_scheduled(text, bigint, integer) is
+  'Makes scheduled jobs of a lane due, the first ones first; consumers put them in line within a second.';
+create function app.cancel_waiting(wanted text, upto bigint, most integer, word bytea) returns integer
+  language plpgsql security definer set search_path = pg_catalog, huey, pg_temp as $$
+declare
+  asked integer;
+begin
+  insert into huey.result (key, value, is_result, expires_at)
+  select 'r:' || j.task_id, word, false, clock_timestamp() + interval '7 days'
+    from huey.job j
+   where j.state = 'waiting' and j.lane = wanted and j.id <= upto and j.tenant_id is not distinct from app.tenant()
+     and not exists (select from huey.result r where r.key = 'r:' || j.task_id)
+   order by j.id limit most
+  on conflict do nothing;
+  get diagnostics asked = row_count;
+  return asked;
+end
+$$;
+comment on function app.cancel_waiting(text, bigint, integer, bytea) is
+  'Stores the word that waiting jobs of a lane are to be cancelled: each ends so when its turn comes.';
+grant select on huey.result to skeldir_maint;
+revoke execute on function app.run_scheduled(text, bigint, integer) from public;
+revoke execute on function app.cancel_waiting(text, bigint, integer, bytea) from public;
+grant execute on function app.run_scheduled(text, bigint, integer) to console_tenant, console_global;
+grant execute on function app.cancel_waiting(text, bigint, integer, bytea) to console_tenant, console_global;
+alter function app.run_scheduled(text, bigint, integer) owner to skeldir_maint;
+alter function app.cancel_waiting(text, bigint, integer, bytea) owner to skeldir_maint;
+"""
+MANY_DOWN = """
+drop function app.run_scheduled(text, bigint, integer);
+drop function app.cancel_waiting(text, bigint, integer, bytea);
+revoke select on huey.result from skeldir_maint;
+"""
 RELEASE_DOWN = """
 drop function app.release_job(text, uuid, text);
 revoke insert on huey.run_delta from skeldir_maint;
@@ -162,10 +223,12 @@ revoke update on huey.job from skeldir_maint;
 def add_verbs() -> None:
     """D's block."""
     op.execute(RELEASE)
+    op.execute(MANY)
 
 
 def drop_verbs() -> None:
     """D's block."""
+    op.execute(MANY_DOWN)
     op.execute(RELEASE_DOWN)
 
 

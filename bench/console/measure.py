@@ -11,6 +11,7 @@ from typing import Any
 
 import sqlalchemy as sa
 from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
 
 from bench.console.pages import Page
 from skeldir_huey.db import engine
@@ -37,6 +38,12 @@ def counted() -> Iterator[list[str]]:
         sa.event.remove(login, "before_cursor_execute", note)
 
 
+def sizes_of(client: FlaskClient, response: TestResponse) -> list[int]:
+    """Return the bytes of a page and of each style and script that it asks for, as they are: nothing is compressed."""
+    assets = ASSET.findall(response.get_data(as_text=True))
+    return [len(response.get_data()), *(len(client.get(path).get_data()) for path in assets)]
+
+
 def measure(client: FlaskClient, page: Page, reps: int) -> dict[str, Any]:
     """Ask for a page once to warm it, then `reps` times.
 
@@ -53,8 +60,7 @@ def measure(client: FlaskClient, page: Page, reps: int) -> dict[str, Any]:
         began = time.perf_counter()
         client.get(page.path)
         times.append((time.perf_counter() - began) * 1000)
-    assets = ASSET.findall(text)
-    sizes = [len(text.encode())] + [len(client.get(path).get_data()) for path in assets]
+    sizes = sizes_of(client, response)
     return {
         "page": page.name,
         "path": page.path,

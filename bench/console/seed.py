@@ -5,7 +5,10 @@ Everything is added twice: a tenth of the rows first, the rest later, so that th
 
 from __future__ import annotations
 
-from bench.attribution.place import Place
+from typing import Any, Protocol
+
+from admin.reads.cron import known
+from bench.console.seed_desk import ALWAYS, SHARES
 from skeldir_huey.db.sqlfile import sql
 
 TENANTS, DAYS = 8, 90
@@ -15,7 +18,7 @@ PIECE = 20_000
 
 START = """
 insert into tenants (id, name, display_name)
-select md5('tenant' || i)::uuid, 'tenant-' || i, 'Tenant ' || i from generate_series(1, 8) i;
+select md5('tenant' || i)::uuid, 'tenant-' || i, 'Tenant ' || i from generate_series(1, $tenants) i;
 insert into attribution_models (tenant_id, model_version, name, version, model_type, params, params_hash)
 select t.id, m.name || '@1.0.0', m.name, '1.0.0', m.name, params::jsonb, sha256(params::bytea)
   from tenants t cross join (values
@@ -41,7 +44,7 @@ values (gen_random_uuid(), 'bench', 1, 'thread', 4, '{housekeeping,maintenance,a
 # %(first)s to %(last)s number the conversions; each has three touches in the two days before it.
 EVENTS = """
 create temporary table sale as
-select i, md5('sale' || i)::uuid as id, md5('tenant' || 1 + i %% 8)::uuid as tenant_id,
+select i, md5('sale' || i)::uuid as id, md5('tenant' || 1 + i %% $tenants)::uuid as tenant_id,
   md5('journey' || i)::uuid as journey,
   date_trunc('day', now(), 'UTC') - interval '1 second' * (1 + (hashint8(i)::bigint + 2147483648) %% (90 * 86400 - 1))
     as at,
@@ -67,7 +70,7 @@ select s.tenant_id, s.id, v.name || '@1.0.0', p.channel,
   case when v.name = 'linear' then cents / n + (p.place <= cents %% n)::int
        else cents * (p.place = case when v.name = 'last_touch' then 1 else n end)::int end,
   case when i %% 16 = 0 then 'JPY' else 'USD' end, false, v.name,
-  md5('tenant-' || 1 + i %% 8 || date_trunc('day', at, 'UTC') || v.name || '@1.0.0')::uuid, at
+  md5('tenant-' || 1 + i %% $tenants || date_trunc('day', at, 'UTC') || v.name || '@1.0.0')::uuid, at
   from sale s cross join (values ('linear'), ('first_touch'), ('last_touch')) as v(name)
   cross join (values ('organic', 3), ('google_search_paid', 2), ('email', 1)) as p(channel, place)
  where p.place <= s.n
@@ -78,7 +81,7 @@ drop table sale;
 LETTERS = """
 insert into worker_failed_jobs (tenant_id, task_id, task_name, queue, worker, task_kwargs, error_type, exception_class,
   error_message, traceback, fingerprint, status, resolved_at, correlation_id, failed_at, message)
-select md5('tenant' || 1 + i %% 8)::uuid, 'letter-' || i,
+select md5('tenant' || 1 + i %% $tenants)::uuid, 'letter-' || i,
   (array['skeldir.attribution.recompute_window', 'skeldir.ingest.file', 'skeldir.reports.refresh_all'])[1 + kind %% 3],
   (array['attribution', 'ingest', 'maintenance'])[1 + kind %% 3], 'host:1:1',
   jsonb_build_object('window_start', '2025-06-01', 'number', i), 'permanent', 'ValueError',
@@ -93,7 +96,7 @@ select md5('tenant' || 1 + i %% 8)::uuid, 'letter-' || i,
 ATTEMPTS = """
 insert into huey.job_attempt (task_id, task_name, lane, tenant_id, correlation_id, attempt, outcome, ended, worker,
   enqueued_at, claimed_at, ended_at, wait_ms, run_ms, error_class, error_message)
-select 'attempt-' || i, 'skeldir.' || lane || '.task', lane, md5('tenant' || 1 + i %% 8)::uuid,
+select 'attempt-' || i, 'skeldir.' || lane || '.task', lane, md5('tenant' || 1 + i %% $tenants)::uuid,
   md5('journey' || i)::uuid, 1, outcome, outcome <> 'errored', 'host:1:1', at - interval '2 seconds',
   at - interval '1 second', at,
   (i * 31) %% 4000, (i * 17) %% 9000, case when outcome <> 'done' then 'TimeoutError' end, null
@@ -106,11 +109,17 @@ select 'attempt-' || i, 'skeldir.' || lane || '.task', lane, md5('tenant' || 1 +
 # Jobs in line do not grow with history: a thousand, whatever the scale.
 JOBS = """
 insert into huey.job (task_id, lane, task_name, tenant_id, message, state, run_at, rank)
-select 'job-' || i, 'attribution', 'skeldir.attribution.recompute_window', md5('tenant' || 1 + i % 8)::uuid, '{}',
-  'waiting', now() - i * interval '1 second', i from generate_series(1, 1000) i;
+select 'job-' || i, 'attribution', 'skeldir.attribution.recompute_window', md5('tenant' || 1 + i % $tenants)::uuid,
+  '{}', 'waiting', now() - i * interval '1 second', i from generate_series(1, 1000) i;
 insert into huey.flow (lane, tenant_id, kind, job_count)
 select lane, tenant_id, 'enqueued', count(*) from huey.job group by 1, 2;
 """
+
+
+class Runs(Protocol):
+    """What runs statements."""
+
+    def run(self, statement: str, parameters: Any = None) -> list[tuple[Any, ...]]: ...
 
 
 FOLDS = (("fold_runs", "huey.run_delta"), ("fold_errors", "huey.error_delta"), ("fold_flow", "huey.flow"))
@@ -120,16 +129,20 @@ class Seeder:
     """Adds rows to a place until its tables have a scale.
 
     Args:
-        place: a migrated, empty database.
+        place: a migrated, empty database, or whatever runs statements in one as superuser.
+        tenants: how many there are, default 8.
     """
 
-    def __init__(self, place: Place) -> None:
-        self._place = place
-        self._scale = 0
+    def __init__(self, place: Runs, tenants: int = TENANTS) -> None:
+        self._place, self._tenants, self._scale = place, tenants, 0
         # The exact-sum checks of 1.5 million rows are the attribution benchmark's matter.
-        place.run("set session_replication_role = replica")
-        place.run(START)
-        place.run(JOBS)
+        self._run(START)
+        self._run(JOBS)
+
+    def _run(self, text: str, parameters: dict[str, Any] | None = None, role: str = "replica") -> None:
+        self._place.run(
+            f"set session_replication_role = {role}; " + text.replace("$tenants", str(self._tenants)), parameters
+        )
 
     def _fold(self) -> None:
         # As consumers do each second: pages read what is folded, and the little that is not yet.
@@ -138,18 +151,27 @@ class Seeder:
             while self._place.run(f"select exists (select from {deltas})")[0][0]:
                 self._place.run(sql("queue", name).replace("%%", "%"))
 
+    def _sum_up(self) -> None:
+        # The summaries by day, as their refresh makes them.
+        for name in ("allocation_days", "revenue_days"):
+            self._run(f"select app.recount_{name}(true)", role="origin")
+        self._run("delete from report_changes")
+
     def grow(self, scale: int) -> dict[str, int]:
         """Add rows up to this many allocations, and return how many each big table has."""
-        for text, share in ((EVENTS, 1 / ROWS_PER_CONVERSION), (LETTERS, 2 / 15), (ATTEMPTS, 7 / 15)):
-            first, last = int(self._scale * share) + 1, int(scale * share)
-            # What pages read is counted by triggers of letters and attempts.
-            self._place.run(f"set session_replication_role = {'replica' if text is EVENTS else 'origin'}")
-            # In pieces: Ctrl-C is heard between two statements only.
-            for start in range(first, last + 1, PIECE):
-                self._place.run(text, {"first": start, "last": min(start + PIECE - 1, last)})
+        if not self._scale:
+            self._run(ALWAYS, {"periodic": sorted(known())}, role="origin")
+        # What pages read is counted by triggers of letters and attempts, and the audit log is chained by one.
+        replica = ((EVENTS, 1 / ROWS_PER_CONVERSION),)
+        for role, parts in (("replica", replica), ("origin", ((LETTERS, 2 / 15), (ATTEMPTS, 7 / 15), *SHARES))):
+            for text, share in parts:
+                first, last = int(self._scale * share) + 1, int(scale * share)
+                # In pieces: Ctrl-C is heard between two statements only.
+                for start in range(first, last + 1, PIECE):
+                    self._run(text, {"first": start, "last": min(start + PIECE - 1, last)}, role)
         self._scale = scale
         self._fold()
-        self._place.run("set session_replication_role = replica")
+        self._sum_up()
         self._place.run("analyze")
         self._place.run("checkpoint")
         return {

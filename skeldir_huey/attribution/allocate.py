@@ -17,10 +17,17 @@ _PARAMETER = re.compile(r"%\(([a-z_]+)\)s")
 _COMMON = frozenset(("tenant_id", "window_start", "window_end"))
 
 
-def statement(specs: Sequence[ModelSpec]) -> tuple[str, dict[str, Any]]:
-    """Return allocate.sql with the statements of the models set in, and the parameters of these.
+# Models whose weights are counts: machine integers share these out.
+_COUNTS = frozenset(("even_split", "first_touch", "last_touch", "last_non_direct", "linear", "shapley_set"))
+
+
+def statement(specs: Sequence[ModelSpec], into: str = "allocate") -> tuple[str, dict[str, Any]]:
+    """Return a statement that writes allocations with those of the models set in, and the parameters of these.
 
     Versions that agree on which touches count share one build of the journeys; version number n, from 1, is the nth.
+
+    Args:
+        into: allocate, or allocate_first where none of the versions has allocations in the window.
     """
     builds: dict[tuple[tuple[str, ...], str], int] = {}
     parts: list[str] = []
@@ -38,7 +45,8 @@ def statement(specs: Sequence[ModelSpec]) -> tuple[str, dict[str, Any]]:
         else:
             inner = sql("attribution", credits)
         values |= {f"{name}_v{number}": value for name, value in own.items()}
-        renamed = _rename(inner, f"v{number}")
+        rounding = "rounded_whole" if credits in _COUNTS else "rounded"
+        renamed = _rename(fill(sql("attribution", rounding), "credits", inner), f"v{number}")
         parts.append(f"select {number} as version_no, v{number}.* from (\n{renamed}) v{number}\n")  # as above  # nosec B608
     shared = [
         # Used once, it is better part of the query around it; used by several, it is to be built once.
@@ -47,7 +55,7 @@ def statement(specs: Sequence[ModelSpec]) -> tuple[str, dict[str, Any]]:
         for (files, _), build in builds.items()
     ]
     head = "with " + ",\n".join(shared) + "\n" if shared else ""
-    return fill(sql("attribution", "allocate"), "credits", head + " union all\n".join(parts)), values
+    return fill(sql("attribution", into), "computed", head + " union all\n".join(parts)), values
 
 
 def nested(names: Sequence[str]) -> str:

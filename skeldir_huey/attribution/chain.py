@@ -20,6 +20,8 @@ from skeldir_huey.attribution.paths import PathCount
 
 Floats = NDArray[np.float64]
 
+_TABLE = 1_000_000  # entries, 9 MB
+
 
 class Chain:
     """The states and transitions of some paths; how often each path occurs is given to each question anew.
@@ -30,10 +32,12 @@ class Chain:
     """
 
     def __init__(self, paths: Sequence[PathCount], order: int) -> None:
-        lengths = np.array([len(path.channels) for path in paths])
-        self.channels = sorted({channel for path in paths for channel in path.channels})
+        # One pass over all steps of all paths, none of it per path in Python: there may be hundreds of thousands.
+        walks = [path.channels for path in paths]
+        lengths = np.fromiter(map(len, walks), dtype=np.int64, count=len(walks))
+        self.channels = sorted(set().union(*walks))
         numbers = {channel: number for number, channel in enumerate(self.channels, 1)}
-        walked = np.array([numbers[c] for c in flatten.from_iterable(path.channels for path in paths)])
+        walked = np.fromiter(map(numbers.__getitem__, flatten.from_iterable(walks)), np.int64, int(lengths.sum()))
         owner = np.repeat(np.arange(len(paths)), lengths)
         position = np.arange(len(walked)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
         # A state is a number whose digits are the last k channels; 0 stands where a short path has none.
@@ -43,17 +47,17 @@ class Chain:
             codes += before * (len(self.channels) + 1) ** back
         kept = position >= np.minimum(order, np.repeat(lengths, lengths)) - 1
         codes, owner = codes[kept], owner[kept]
-        self._states, states = np.unique(codes, return_inverse=True)
+        base = len(self.channels) + 1
+        self._states, states = _numbered(codes, base**order)
         first = np.r_[True, owner[1:] != owner[:-1]]
         last = np.r_[first[1:], True]
         size = len(self._states)
         # Rows are paths, columns are transitions: weights of paths times this are counts of transitions.
-        moves, columns = np.unique(states[:-1][~last[:-1]] * size + states[1:][~last[:-1]], return_inverse=True)
+        moves, columns = _numbered(states[:-1][~last[:-1]] * size + states[1:][~last[:-1]], size**2)
         self._from, self._to = moves // size, moves % size
         self._moves = _counting(owner[:-1][~last[:-1]], columns, (len(paths), len(moves)))
         self._starts = _counting(owner[first], states[first], (len(paths), size))
         self._ends = _counting(owner[last], states[last], (len(paths), size))
-        base = len(self.channels) + 1
         self._holds = [
             np.any([self._states // base**back % base == number for back in range(order)], axis=0)
             for number in numbers.values()
@@ -86,6 +90,20 @@ class Chain:
         shape = (len(self._states), len(self._states))
         q = sparse.csr_array((moves / out[self._from], (self._from, self._to)), shape=shape)
         return q, converted / out, (weights @ self._starts) / max(weights.sum(), 1)
+
+
+def _numbered(codes: NDArray[np.int64], space: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the distinct codes in order, and for each code its place among them.
+
+    Args:
+        space: every code is below it. Where it is small, a table of it finds both without sorting.
+    """
+    if space > _TABLE:
+        found, places = np.unique(codes, return_inverse=True)
+        return found, places
+    seen = np.zeros(space, dtype=bool)
+    seen[codes] = True
+    return np.flatnonzero(seen), (np.cumsum(seen) - 1)[codes]
 
 
 def _counting(rows: NDArray[np.int64], columns: NDArray[np.int64], shape: tuple[int, int]) -> sparse.csr_array:

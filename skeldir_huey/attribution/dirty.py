@@ -23,7 +23,10 @@ def dirty_tenants(connection: Connection) -> list[UUID]:
 
 
 def dirty_windows(connection: Connection, tenant_id: UUID) -> list[Identity]:
-    """Return the fewest windows of whole UTC days that cover the tenant's dirty ranges, oldest first.
+    """Return the fewest windows of whole UTC days that cover the tenant's dirty ranges.
+
+    First comes the one that has waited longest: by its days, one that is made dirty again each minute, such as by a
+    long import of old data, would keep the others waiting for ever.
 
     None while no version is published. A window whose run failed is left out: its dead letter waits for an operator,
     and a new job each minute would only make more of them. One whose job is gone has no letter: it stays in.
@@ -37,7 +40,7 @@ def dirty_windows(connection: Connection, tenant_id: UUID) -> list[Identity]:
 
 
 def next_window(connection: Connection, tenant_id: UUID) -> Identity | None:
-    """Return the oldest dirty window, or None when there is none or it is not its turn.
+    """Return the dirty window that has waited longest, or None when there is none or it is not its turn.
 
     One run for late data at a time. It gives way to other runs of the published version, but for PATIENCE_S at most: a
     tenant that is never idle would else never see its late data.

@@ -125,7 +125,7 @@ def explain(
         ],
         channels=channels,
         units_left=sum(row.gets_unit for row in channels),
-        run=_last_run(connection, tenant_id, stored),
+        run=last_run(connection, tenant_id, list(stored.values())),
         agrees=stored.keys() == credits.keys()
         and all((row.stored_cents, row.stored_ratio) == (row.cents, row.ratio) for row in channels)
         and all((row["is_fallback"], row["currency"]) == (is_fallback, event["currency"]) for row in stored.values()),
@@ -170,8 +170,9 @@ def _channels(total: int, credits: dict[str, Fraction], stored: dict[str, dict[s
     return made
 
 
-def _last_run(connection: Connection, tenant_id: UUID, stored: dict[str, dict[str, Any]]) -> Run | None:
-    found = [runs.read(connection, tenant_id, run_id) for run_id in {row["run_id"] for row in stored.values()}]
+def last_run(connection: Connection, tenant_id: UUID, stored: list[dict[str, Any]]) -> Run | None:
+    """Return the run that wrote these allocation rows last; None when there are none."""
+    found = [runs.read(connection, tenant_id, run_id) for run_id in {row["run_id"] for row in stored}]
     return max(found, key=lambda run: (run.finished_at is not None, run.finished_at), default=None)
 
 

@@ -65,8 +65,9 @@ def read_paths(
     if last_day < first_day:
         raise InputError("last_day", f"must not be before first_day: {last_day} is before {first_day}")
     values = {"tenant_id": tenant_id, "first_day": first_day, "end_day": last_day + timedelta(days=1)}
+    rows(connection, sql("attribution", "tune"))
     # Plain tuples, not rows by name: there may be hundreds of thousands.
-    found = connection.exec_driver_sql(sql("attribution", "read_paths"), values)
+    found = connection.exec_driver_sql(sql("attribution", "read_paths"), values).fetchall()
     if dedupe == "none":
         return [PathCount(tuple(path.split(">")), converted, lost) for path, converted, lost in found]
     counts: dict[tuple[str, ...], tuple[int, int]] = {}

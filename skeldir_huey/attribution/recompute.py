@@ -63,13 +63,15 @@ def recompute_together(connection: Connection, tenant_id: UUID, run_ids: Sequenc
     for run in found:
         rows(connection, sql("attribution", "forget_dirty"), window | {"model_version": run.model_version})
     before = totals_of(connection, found, window)
-    text, values = statement(specs)
-    rows(connection, sql("attribution", "tune"))
-    values |= window | {
+    versions = window | {
         "model_versions": [run.model_version for run in found],
         "model_types": [spec.model_type for spec in specs],
         "run_ids": [run.id for run in found],
     }
+    known = rows(connection, sql("attribution", "any_allocation"), versions)[0]["known"]
+    text, values = statement(specs, "allocate" if known else "allocate_first")
+    values |= versions
+    rows(connection, sql("attribution", "tune"))
     ended, written = [], []
     for run, spec, counts in zip(found, specs, rows(connection, text, values), strict=True):
         own = {"run_id": run.id, "model_version": run.model_version, "model_type": spec.model_type}

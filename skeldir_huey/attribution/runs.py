@@ -99,10 +99,10 @@ def mark_stale(connection: Connection, run: Run, changed_spans: Sequence[str]) -
     rows(connection, sql("attribution", "mark_stale"), values | {"changed_spans": list(changed_spans)})
 
 
-def fail(connection: Connection, tenant_id: UUID, task_id: str, error_message: str) -> bool:
-    """Mark the run of this job failed; return False when there is none, or a newer job took it over."""
+def fail(connection: Connection, tenant_id: UUID, task_id: str, error_message: str) -> int:
+    """Mark the runs of this job failed; return how many: none of those that a newer job took over."""
     values = {"tenant_id": tenant_id, "task_id": task_id, "error_message": error_message}
-    return bool(rows(connection, sql("attribution", "fail_run"), values))
+    return len(rows(connection, sql("attribution", "fail_run"), values))
 
 
 def replayed(connection: Connection, run: Identity, task_id: str) -> None:

@@ -1,4 +1,4 @@
-"""Follow every cent of one conversion: touches, credits, rounding, run."""
+"""Follow every cent of one conversion, or of one refund back to its sale: touches, credits, rounding, run."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import argparse
 
 from skeldir_huey.attribution import store
 from skeldir_huey.attribution.explain import Explanation, explain
+from skeldir_huey.attribution.explain_refund import RefundExplanation, explain_refund
 from skeldir_huey.commands._tables import Money, add_format_arguments, as_csv, as_json, table
 from skeldir_huey.db import urls
 from skeldir_huey.db.engine import transaction
@@ -17,7 +18,7 @@ from skeldir_huey.tenancy import parse_uuid
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--tenant", required=True, metavar="NAME")
     parser.add_argument("--model", metavar="NAME@VERSION", help="default: the version that the tenant has published")
-    parser.add_argument("event", metavar="EVENT_ID", help="a conversion")
+    parser.add_argument("event", metavar="EVENT_ID", help="a conversion, refund, chargeback or cancel")
     add_format_arguments(parser)
 
 
@@ -35,7 +36,11 @@ def run(args: argparse.Namespace) -> int:
         model = args.model or store.published_version(connection, tenant.id)
         if model is None:
             raise InputError("--model", f"{tenant.name} has published no version; name one")
-        found = explain(connection, tenant.id, event_id, model)
+        refund = explain_refund(connection, tenant.id, event_id, model)
+        found = None if refund else explain(connection, tenant.id, event_id, model)
+    if refund is not None:
+        return _tell_refund(refund, args)
+    assert found is not None
     if args.json:
         as_json(found)
     elif args.csv:
@@ -85,3 +90,39 @@ def _print(found: Explanation) -> None:
     else:
         state = "agree" if found.agrees else "do NOT agree: recompute its window"
         print(f"stored by run {found.run.id}, execution {found.run.run_count}: the stored rows {state}")
+
+
+def _tell_refund(found: RefundExplanation, args: argparse.Namespace) -> int:
+    names = ("channel", "sale_cents", "before_cents", "after_cents", "cents", "stored_cents")
+    if args.json:
+        as_json(found)
+    elif args.csv:
+        as_csv(names, [[getattr(row, name) for name in names] for row in found.channels])
+    else:
+        _print_refund(found)
+    return 0 if found.agrees else 1
+
+
+def _print_refund(found: RefundExplanation) -> None:
+    def money(cents: int | None) -> Money | None:
+        return None if cents is None else Money(cents, found.currency)
+
+    order = f", order {found.order_id}" if found.order_id else ""
+    print(
+        f"{found.event_type} {found.event_id}{order}: {money(found.revenue_cents)} {found.currency} at "
+        f"{found.occurred_at:%Y-%m-%d %H:%M:%S} UTC\nof sale {found.sale_id}: {money(found.sale_cents)}; given back "
+        f"before {money(found.before_cents)}, with this {money(found.after_cents)}\nversion {found.model_version}\n"
+    )
+    if not found.channels:
+        print("its sale was never computed under this version: ask for a run")
+        return
+    table(
+        ("channel", "of the sale", "back before", "back with this", "this", "stored"),
+        [
+            (row.channel, *map(money, (row.sale_cents, row.before_cents, row.after_cents, row.cents, row.stored_cents)))
+            for row in found.channels
+        ],
+    )
+    print("\neach sum given back is split like the sale by largest remainder; this is the difference of the two splits")
+    state = "agree" if found.agrees else "do NOT agree: recompute the day of its sale"
+    print(f"stored by run {found.run.id}: the stored rows {state}" if found.run else f"the stored rows {state}")

@@ -231,8 +231,8 @@ def _refused(each: Adjustment, error: InputError) -> Refused:
 
 def _overdue(each: Adjustment, boundary: Boundary) -> str:
     return (
-        f"no sale of the order {each.order_id!r} came within {WAIT_DAYS} days{_gone(boundary)}. If the sale is still to "
-        "come, import it: it takes this along; if the order id is wrong, correct it; else note the money elsewhere"
+        f"no sale of the order {each.order_id!r} came within {WAIT_DAYS} days{_gone(boundary)}. If the sale is to come"
+        ", import it: it takes this along; if the order id is wrong, correct it; else note the money elsewhere"
     )
 
 

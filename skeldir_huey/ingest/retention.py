@@ -24,6 +24,8 @@ SWEEPS = 3  # a sale goes in the walk after the one that took its refunds
 
 # In this order: events go when no allocation and no child of theirs is left.
 PARTS = ("attribution_allocations", "attribution_events", "reconciliation_orders", "dead_events")
+# Refused records that somebody resolved or ignored go a year after they came.
+SETTLED = ("settled_records",)
 
 # Opens a transaction of the tenant as app_user, which commits at the end of its block.
 Begin = Callable[[], AbstractContextManager[Connection]]
@@ -34,7 +36,7 @@ def count(connection: Connection, keep_letters_days: int) -> dict[str, Any]:
 
     Returns:
         keep_days, removed_before (now), would_be_removed_before (None: nothing is old enough), and a count for each
-        part, dead_events meaning payloads taken away, worker_failed_jobs meaning settled dead letters.
+        part of both kinds, dead_events meaning payloads taken away, worker_failed_jobs meaning settled dead letters.
     """
     values = {"keep_days": KEEP_DAYS, "keep_letters_days": keep_letters_days}
     return rows(connection, sql("ingest", "count_expired"), values)[0]
@@ -48,7 +50,8 @@ def enforce(begin: Begin) -> dict[str, int]:
     """
     with begin() as connection:
         rows(connection, sql("ingest", "advance_retention"), {"keep_days": KEEP_DAYS})
-    return {part: _walk(begin) if part == "attribution_events" else _remove(begin, part) for part in PARTS}
+    removed = {part: _walk(begin) if part == "attribution_events" else _remove(begin, part) for part in PARTS}
+    return removed | {part: _settled(begin, part) for part in SETTLED}
 
 
 def set_keep_days(connection: Connection, days: int | None) -> None:
@@ -66,6 +69,17 @@ def _remove(begin: Begin, part: str) -> int:
     total = 0
     while True:
         removed, _ = _batch(begin, part, None)
+        total += removed
+        if not removed:
+            return total
+
+
+def _settled(begin: Begin, part: str) -> int:
+    total = 0
+    while True:
+        with begin() as connection:
+            values = {"part": part, "batch": BATCH}
+            removed = rows(connection, sql("ingest", "remove_settled"), values)[0]["removed"]
         total += removed
         if not removed:
             return total

@@ -1,21 +1,28 @@
-"""Rows of a file as payments and claims; a row that is none is refused with the column that is wrong."""
+"""Rows of a file as payments, claims and rates; a row that is none is refused with the column that is wrong."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
+from datetime import date
+from decimal import Decimal
 from typing import Any
 
 from skeldir_huey.clock import parse_instant
 from skeldir_huey.errors import InputError
 from skeldir_huey.ledger.posting import STATES, Claim, Payment
+from skeldir_huey.ledger.rates import Rate
 from skeldir_huey.money import parse_amount, parse_currency
 
 # Fields and, as long as --map does not say otherwise, columns. record_id: the provider's own id, for records that are
 # equal in everything else.
 PAYMENT_FIELDS = ("transaction_id", "order_id", "state", "amount", "currency", "occurred_at", "record_id")
 CLAIM_FIELDS = ("platform", "order_id", "amount", "currency", "occurred_at", "record_id")
+RATE_FIELDS = ("day", "currency", "rate", "base")
+
+_RATE = re.compile(r"[0-9]{1,12}(\.[0-9]{1,12})?")
 
 
 def make_columns(fields: tuple[str, ...], given: Mapping[str, str], there: list[str]) -> dict[str, str]:
@@ -80,6 +87,29 @@ def read_claim(values: Mapping[str, Any], columns: Mapping[str, str], source: st
         parse_instant(_text(values, columns["occurred_at"]), columns["occurred_at"]),
         _key("claim", values, columns, CLAIM_FIELDS),
     )
+
+
+def read_rate(values: Mapping[str, Any], columns: Mapping[str, str], source: str, line: int | None) -> Rate:
+    """Return the exchange rate of a row.
+
+    Raises:
+        InputError: the field is the column that is wrong.
+    """
+    day, text = _text(values, columns["day"]), _text(values, columns["rate"])
+    try:
+        parsed = date.fromisoformat(day)
+    except ValueError:
+        raise InputError(columns["day"], f"expected a day such as 2025-06-01, got {day[:80]!r}") from None
+    base = parse_currency(_text(values, columns["base"]), columns["base"])
+    currency = parse_currency(_text(values, columns["currency"]), columns["currency"])
+    if currency == base:
+        raise InputError(columns["currency"], f"is the base, {base}, itself")
+    if not _RATE.fullmatch(text) or Decimal(text) == 0:
+        raise InputError(
+            columns["rate"], f"expected a number above zero with at most 12 decimals, such as 1.0825, got {text[:80]!r}"
+        )
+    key = hashlib.sha256(json.dumps(["rate", day, base, currency, text]).encode()).digest()
+    return Rate(source, line, parsed, base, currency, Decimal(text), key)
 
 
 def _money(values: Mapping[str, Any], columns: Mapping[str, str]) -> tuple[int, str]:

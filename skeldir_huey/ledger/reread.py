@@ -1,4 +1,4 @@
-"""Refused payments and claims once more: read as their import read them, and added, or refused again."""
+"""Refused payments, claims and rates once more: read as their import read them, and added, or refused again."""
 
 from __future__ import annotations
 
@@ -9,33 +9,24 @@ from uuid import UUID
 from sqlalchemy.engine import Connection
 
 from skeldir_huey.errors import InputError
-from skeldir_huey.ledger.posting import Claim, Payment
-from skeldir_huey.ledger.reading import read_claim, read_payment
-from skeldir_huey.ledger.store import add_claims, add_payments
-
-PAYMENT, CLAIM = "payment", "claim"
+from skeldir_huey.ledger.kinds import KINDS
 
 
-def as_reading(kind: str, columns: Mapping[str, str]) -> dict[str, Any]:
-    """Return what a refused record keeps of how it was read: what it is, and the column of each field."""
-    return {"kind": kind, "columns": dict(columns)}
-
-
-def reread(record: Mapping[str, Any]) -> Payment | Claim:
+def reread(record: Mapping[str, Any]) -> Any:
     """Read a refused record again; nothing is written, and the ledger is not asked.
 
     Args:
-        record: a row of dead_events whose reading is that of a payment or a claim.
+        record: a row of dead_events whose reading is that of one of `KINDS`.
 
     Raises:
         InputError: it is refused again; the field is the column that is wrong.
     """
-    read = read_claim if record["reading"]["kind"] == CLAIM else read_payment
-    return read(record["payload"], record["reading"]["columns"], record["source"], record["line"])
+    reading = record["reading"]
+    return KINDS[reading["kind"]].read(record["payload"], reading["columns"], record["source"], record["line"])
 
 
 def add_again(connection: Connection, tenant_id: UUID, record: Mapping[str, Any]) -> None:
-    """Add the payment or claim of a refused record, unless it is there by now.
+    """Add what a refused record is, unless it is there by now.
 
     Args:
         connection: a transaction of the tenant, as app_import.
@@ -43,11 +34,8 @@ def add_again(connection: Connection, tenant_id: UUID, record: Mapping[str, Any]
     Raises:
         InputError: it is refused again; the field is the column that is wrong.
     """
-    found = reread(record)
-    if isinstance(found, Claim):
-        add_claims(connection, tenant_id, [found], record["id"])
-        return
-    _, refused = add_payments(connection, tenant_id, [found], record["id"])
+    kind = KINDS[record["reading"]["kind"]]
+    _, refused = kind.add(connection, tenant_id, [reread(record)], record["id"])
     for _, error in refused:
         raise named(error, record["reading"]["columns"])
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -16,9 +15,8 @@ from sqlalchemy.engine import Connection
 from skeldir_huey.clock import utc_now
 from skeldir_huey.config import settings
 from skeldir_huey.db import audit
-from skeldir_huey.db.engine import rows
-from skeldir_huey.db.sqlfile import sql
 from skeldir_huey.db.tables import Base
+from skeldir_huey.observability.asking import ask, together
 from skeldir_huey.parsers import ROOT
 
 OK, WARN, BAD = "ok", "warn", "bad"
@@ -49,10 +47,6 @@ def worst(found: Sequence[Check]) -> str:
     return max((check.state for check in found), key=(OK, WARN, BAD).index, default=OK)
 
 
-def _ask(connection: Connection, name: str, **parameters: Any) -> list[dict[str, Any]]:
-    return rows(connection, sql("observability", name), parameters)
-
-
 def seconds(value: float | None) -> str:
     """Return a duration in words: 40 s, 12 min, 3 h, 2 d."""
     if value is None:
@@ -79,7 +73,7 @@ def _counted(number: int, noun: str) -> str:
 def migrations(connection: Connection) -> list[Check]:
     """Is the database at the newest migration that this code has?"""
     known = sorted(path.name.split("_", 1)[0] for path in (ROOT / "alembic" / "versions").glob("[0-9]*.py"))
-    present = [row["revision"] for row in _ask(connection, "doctor_migrations")]
+    present = [row["revision"] for row in ask(connection, "doctor_migrations")]
     if not present:
         return [Check("migrations", BAD, "the database is not migrated", "run `alembic upgrade head`")]
     if known and known[-1] in present:
@@ -93,7 +87,7 @@ def migrations(connection: Connection) -> list[Check]:
 
 def role_powers(connection: Connection) -> list[Check]:
     """May the login do more than it must? Row security would not hold then."""
-    (role,) = _ask(connection, "doctor_role")
+    (role,) = ask(connection, "doctor_role")
     if not role["powers"]:
         return [Check("role", OK, f"{role['login']} has no more rights than it needs")]
     text = f"{role['login']} {', '.join(role['powers'])}: row security would not hold"
@@ -102,7 +96,7 @@ def role_powers(connection: Connection) -> list[Check]:
 
 def forced_row_security(connection: Connection) -> list[Check]:
     """Has every table of tenants its row security enabled and forced?"""
-    open_tables = [row["name"] for row in _ask(connection, "doctor_unforced")]
+    open_tables = [row["name"] for row in ask(connection, "doctor_unforced")]
     if not open_tables:
         return [Check("row security", OK, "enabled and forced on every table of tenants")]
     advice = "enable and force it there, with a policy as the other tables have: see the migrations"
@@ -134,7 +128,7 @@ def sees_nothing_without_tenant(connection: Connection) -> list[Check]:
 def lanes(connection: Connection) -> list[Check]:
     """Who drains each lane, with which versions, and do they hear of new jobs?"""
     found = []
-    for lane in _ask(connection, "doctor_lanes", frozen_after_s=settings().frozen_after_s):
+    for lane in ask(connection, "doctor_lanes", frozen_after_s=settings().frozen_after_s):
         name = f"lane {lane['lane']}"
         if not lane["consumers"]:
             text = "no consumer is alive: its jobs wait"
@@ -154,7 +148,7 @@ def lanes(connection: Connection) -> list[Check]:
             found.append(Check(name, WARN, text, "set DATABASE_DIRECT_URL to the server past the pooler"))
         else:
             found.append(Check(name, OK, text))
-    silent = _ask(connection, "doctor_silent", frozen_after_s=settings().frozen_after_s)
+    silent = ask(connection, "doctor_silent", frozen_after_s=settings().frozen_after_s)
     for one in silent:
         text = f"{one['host']} pid {one['pid']} was not heard of for {seconds(one['silent_s'])}"
         found.append(Check("silent consumer", WARN, text, "it died or hangs; its jobs are given to others"))
@@ -163,7 +157,7 @@ def lanes(connection: Connection) -> list[Check]:
 
 def scheduler(connection: Connection) -> list[Check]:
     """Are the periodic tasks looked at?"""
-    age_s = _ask(connection, "doctor_ticks")[0]["age_s"]
+    age_s = ask(connection, "doctor_ticks")[0]["age_s"]
     if age_s is None:
         return [Check("scheduler", WARN, "no consumer ever looked at the periodic tasks", "start a consumer")]
     text = f"periodic tasks were looked at {seconds(age_s)} ago"
@@ -175,7 +169,7 @@ def scheduler(connection: Connection) -> list[Check]:
 def clock(connection: Connection) -> list[Check]:
     """Does this machine's clock agree with the server's?"""
     before = utc_now()
-    server = _ask(connection, "doctor_clock")[0]
+    server = ask(connection, "doctor_clock")[0]
     middle = before + (utc_now() - before) / 2
     skew_s = (middle - server["now"].astimezone(dt.UTC)).total_seconds()
     text = f"this machine is {abs(skew_s):.1f} s {'ahead of' if skew_s > 0 else 'behind'} the server"
@@ -186,7 +180,7 @@ def clock(connection: Connection) -> list[Check]:
 
 def transactions(connection: Connection) -> list[Check]:
     """Which transactions are old, and who keeps vacuum from cleaning up?"""
-    sessions = _ask(connection, "doctor_sessions")
+    sessions = ask(connection, "doctor_sessions")
     found = []
     for one in sessions:
         if one["transaction_s"] < TRANSACTION_WARN_S:
@@ -200,7 +194,7 @@ def transactions(connection: Connection) -> list[Check]:
                 "old transaction", state, text, f"end it if nobody needs it: select pg_terminate_backend({one['pid']})"
             )
         )
-    horizon = _ask(connection, "doctor_horizon")[0]
+    horizon = ask(connection, "doctor_horizon")[0]
     if horizon["prepared"]:
         text = f"{horizon['prepared']} prepared transactions hold back vacuum, for {seconds(horizon['prepared_s'])}"
         found.append(Check("prepared transactions", WARN, text, "commit or roll them back: see pg_prepared_xacts"))
@@ -218,7 +212,7 @@ def transactions(connection: Connection) -> list[Check]:
 def dead_rows(connection: Connection) -> list[Check]:
     """Does vacuum keep up?"""
     found = []
-    tables = _ask(connection, "doctor_bloat")
+    tables = ask(connection, "doctor_bloat")
     for one in tables:
         if one["dead"] > DEAD_ROWS and one["dead"] > DEAD_SHARE * max(one["live"], 1):
             text = f"{one['name']} has {one['dead']} dead rows beside {one['live']} live ones, "
@@ -236,7 +230,7 @@ def dead_rows(connection: Connection) -> list[Check]:
 
 def partitions(connection: Connection) -> list[Check]:
     """Has the history of jobs a partition for today and tomorrow?"""
-    missing = _ask(connection, "doctor_partitions")
+    missing = ask(connection, "doctor_partitions")
     if not missing:
         return [Check("partitions", OK, "the history has a partition for today and tomorrow")]
     days = ", ".join(row["day"] for row in missing)
@@ -247,7 +241,7 @@ def partitions(connection: Connection) -> list[Check]:
 
 def database_size(connection: Connection) -> list[Check]:
     """How large is the database?"""
-    (found,) = _ask(connection, "doctor_size")
+    (found,) = ask(connection, "doctor_size")
     text = f"{size(found['bytes'])}, of which {found['name']} {size(found['big_bytes'])}"
     return [Check("size", OK, text)]
 
@@ -255,12 +249,34 @@ def database_size(connection: Connection) -> list[Check]:
 def audit_chain(connection: Connection) -> list[Check]:
     """Is every row of the audit log as it was written? Give it a connection that acts as console_all."""
     chains = list(audit.verify(connection))
-    broken = [chain for chain in chains if chain.fault]
-    for chain in broken:
-        text = f"{chain.tenant_name or 'rows without tenant'}: {chain.words}"
-        return [Check("audit log", BAD, text, "somebody changed it behind our back; compare with a backup")]
+    for chain in chains:
+        if chain.fault:
+            return _changed(chain.tenant_name, chain.words)
     return [Check("audit log", OK, f"{_counted(sum(chain.length for chain in chains), 'row')}, all as written")]
 
+
+def audit_tail(connection: Connection) -> list[Check]:
+    """Are the newest rows of the audit log as they were written? Give it a connection that acts as console_all."""
+    (found,) = ask(connection, "doctor_audit")
+    if found["fault"]:
+        return _changed(found["tenant_name"], audit.WORDS[found["fault"]].format(no=found["fault_no"]))
+    text = (
+        f"{_counted(found['row_count'], 'row')}; the newest {found['looked_at']} and the end of each chain as written"
+    )
+    return [Check("audit log", OK, text)]
+
+
+def _changed(tenant_name: str | None, words: str) -> list[Check]:
+    text = f"{tenant_name or 'rows without tenant'}: {words}"
+    return [Check("audit log", BAD, text, "somebody changed it behind our back; compare with a backup")]
+
+
+# The questions of each probe that may be asked together with others.
+QUESTIONS: dict[Probe, tuple[str, ...]] = {
+    lanes: ("doctor_lanes", "doctor_silent"), scheduler: ("doctor_ticks",), dead_rows: ("doctor_bloat",),
+    partitions: ("doctor_partitions",), database_size: ("doctor_size",), migrations: ("doctor_migrations",),
+    role_powers: ("doctor_role",), transactions: ("doctor_sessions", "doctor_horizon"),
+}  # fmt: skip
 
 # What is asked once, as a role that sees the queue; what each login is asked as itself; and for nobody's tenant.
 INSTANCE: tuple[Probe, ...] = (
@@ -273,11 +289,12 @@ WALL: tuple[Probe, ...] = (sees_nothing_without_tenant,)
 def run(probes: Sequence[Probe], connection: Connection) -> list[Check]:
     """Run checks one after the other; one that fails is itself a finding and does not end the others."""
     found = []
-    for probe in probes:
-        try:
-            with connection.begin_nested():
-                found += probe(connection)
-        except sa.exc.DBAPIError as error:
-            text = str(error.orig).strip().splitlines()[0]
-            found.append(Check(probe.__name__.replace("_", " "), BAD, f"could not be checked: {text}", ""))
+    with together(connection, [name for probe in probes for name in QUESTIONS.get(probe, ())]):
+        for probe in probes:
+            try:
+                with connection.begin_nested():
+                    found += probe(connection)
+            except sa.exc.DBAPIError as error:
+                text = str(error.orig).strip().splitlines()[0]
+                found.append(Check(probe.__name__.replace("_", " "), BAD, f"could not be checked: {text}", ""))
     return found

@@ -91,7 +91,7 @@ class QueueScheduler(Scheduler):
         self._step("promote_failed", lambda: self.huey.storage.run(statement("promote"), {"now": now}))
         self._step("rescue_failed", self._rescuer.sweep)
         if self.periodic:
-            cron.tick(self.huey, now)
+            self._step("tick_failed", lambda: cron.tick(self.huey, now))
         self._step("resume_failed", self._resume_due)
         if began - self._last_fold >= FOLD_S:
             self._last_fold = began

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
@@ -125,18 +126,24 @@ def explain_waiting(connection: Connection, task_id: str) -> dict[str, Any]:
     Raises:
         NotFound: no such job is visible: it ended, or never was.
     """
-    found = rows(
-        connection, statement("explain_waiting"), {"task_id": task_id, "frozen_after_s": settings().frozen_after_s}
-    )
-    if not found:
+    found = explain_each(connection, [task_id])
+    if task_id not in found:
         raise NotFound(f"no job {task_id} is queued")
-    job = found[0]
+    return found[task_id]
+
+
+def explain_each(connection: Connection, task_ids: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Say of several jobs why each waits, as `explain_waiting`; jobs that are not visible are left out."""
+    asked = {"task_ids": list(task_ids), "frozen_after_s": settings().frozen_after_s}
     return {
-        "task_id": task_id,
-        "state": job["state"],
-        "lane": job["lane"],
-        "ahead_count": job["ahead_count"],
-        "reasons": [] if job["state"] == states.RUNNING else _reasons(job),
+        job["task_id"]: {
+            "task_id": job["task_id"],
+            "state": job["state"],
+            "lane": job["lane"],
+            "ahead_count": job["ahead_count"],
+            "reasons": [] if job["state"] == states.RUNNING else _reasons(job),
+        }
+        for job in rows(connection, statement("explain_waiting"), asked)
     }
 
 
@@ -152,6 +159,26 @@ def ask_cancel(connection: Connection, task_id: str) -> dict[str, Any] | None:
     word = JsonSerializer().serialize((None, False))  # what Huey's revoke stores: for ever, not once
     found = rows(connection, statement("ask_cancel"), {"task_id": task_id, "word": word})
     return found[0] if found else None
+
+
+def run_scheduled(connection: Connection, lane: str, upto: int, most: int) -> int:
+    """Make scheduled jobs of a lane due now, of this transaction's tenant; returns how many.
+
+    Args:
+        upto: the largest job id that is meant: what is added later is not.
+        most: at most so many, those that are due first.
+    """
+    return int(rows(connection, statement("run_scheduled"), {"lane": lane, "upto": upto, "most": most})[0]["count"])
+
+
+def cancel_waiting(connection: Connection, lane: str, upto: int, most: int) -> int:
+    """Ask for waiting jobs of a lane to be cancelled, of this transaction's tenant; returns how many were not before.
+
+    Args:
+        upto, most: as `run_scheduled`, the oldest first.
+    """
+    values = {"lane": lane, "upto": upto, "most": most, "word": JsonSerializer().serialize((None, False))}
+    return int(rows(connection, statement("cancel_waiting"), values)[0]["count"])
 
 
 def release_running(connection: Connection, task_id: str, claim: UUID, why: str) -> dict[str, Any] | None:

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import datetime as dt
+import functools
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy.engine import Connection
 
-from skeldir_huey.db.engine import engine, enter, rows
+from skeldir_huey.db.engine import rows
 from skeldir_huey.log import get_log
-from skeldir_huey.queue.jobs import commit
 from skeldir_huey.queue.storage import statement
 
 if TYPE_CHECKING:
     from skeldir_huey.queue.executor import SkeldirHuey
 
 log = get_log("queue.cron")
+
+Run = Callable[[str, dict[str, Any]], list[dict[str, Any]]]  # runs a statement in an open transaction
 
 MINUTE = dt.timedelta(minutes=1)
 LONGEST = dt.timedelta(days=8)  # how far back missed minutes are looked for
@@ -61,8 +63,10 @@ def tick(huey: SkeldirHuey, now: dt.datetime | None = None) -> int:
         now: the time to use; None, as in production, means the database's clock.
     """
     added = 0
-    for task in huey._registry.periodic_tasks:
-        name = huey._registry.task_to_string(type(task))
+    tasks = {huey._registry.task_to_string(type(task)): task for task in huey._registry.periodic_tasks}
+    due = huey.storage.run(statement("ticks_due"), {"names": list(tasks), "now": now})
+    for name in [row["task_name"] for row in due]:
+        task = tasks[name]
         try:
             added += _tick_one(huey, task, name, now)
         except Exception:
@@ -71,22 +75,19 @@ def tick(huey: SkeldirHuey, now: dt.datetime | None = None) -> int:
 
 
 def _tick_one(huey: SkeldirHuey, task: Any, name: str, now: dt.datetime | None) -> int:
-    with engine("worker").connect() as connection:
-        connection.begin()
-        enter(connection, None, "app_rw")
-        seen = rows(connection, statement("tick_last"), {"task_name": name, "now": now})[0]
+    with huey.storage.together() as run:
+        seen = run(statement("tick_last"), {"task_name": name, "now": now})[0]
         minute = seen["minute"]
         last = seen["last_tick"] or minute - MINUTE
         if last >= minute:
             return 0
-        if not rows(connection, statement("tick_move"), {"task_name": name, "minute": minute}):
+        if not run(statement("tick_move"), {"task_name": name, "minute": minute}):
             return 0
         added = 0
-        paused = rows(connection, statement("cron_paused"), {"task_name": name})[0]["paused"]
+        paused = run(statement("cron_paused"), {"task_name": name})[0]["paused"]
         # While it is paused its minutes pass: what was due meanwhile is not caught up.
         for at in () if paused else due_minutes(task, last, minute):
-            added += len(_add(huey, connection, task, name, at, False))
-        commit(connection)
+            added += len(_add(huey, run, task, name, at, False))
     return added
 
 
@@ -97,13 +98,14 @@ def backfill(
 
     A minute whose job is in line, or was done within the last hour, gets no second one, whoever else asks at once.
     """
-    added = [_add(huey, connection, task, name, at, True) for at in minutes]
+    run = functools.partial(rows, connection)
+    added = [_add(huey, run, task, name, at, True) for at in minutes]
     return [row["task_id"] for found in added for row in found]
 
 
 def _add(
-    huey: SkeldirHuey, connection: Connection, task: Any, name: str, at: dt.datetime, always_notify: bool
+    huey: SkeldirHuey, run: Run, task: Any, name: str, at: dt.datetime, always_notify: bool
 ) -> list[dict[str, Any]]:
     key = tick_key(task, name, at)
     row = huey.row_of(type(task)(id=tick_id(key)), tick_key=key)
-    return rows(connection, statement("enqueue"), row | {"always_notify": always_notify})
+    return run(statement("enqueue"), row | {"always_notify": always_notify})

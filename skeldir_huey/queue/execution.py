@@ -187,6 +187,7 @@ def _settle_with_others(huey: SkeldirHuey, job: Job, task: Task, outcome: Outcom
         or type(task).alone
         or job.connection is not None
         or job.children
+        or job.committed
         or job.lost
         or outcome.member is not None
         or huey._signal.wants_ended(job)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -60,6 +60,8 @@ class Job:
     Attributes:
         children: jobs enqueued meanwhile; they exist only if this execution settles well.
         message: what is replayed, where there is no claim that has it.
+        committed: what is to be called once the settlement that this leads to has committed, for counters; it may not
+            raise. What a failed attempt noted is forgotten.
     """
 
     task_id: str
@@ -73,6 +75,7 @@ class Job:
     claim: Claim | None = None
     message: bytes = b""
     children: list[Child] = field(default_factory=list)
+    committed: list[Callable[[], None]] = field(default_factory=list)
     worker: str = field(default_factory=lambda: threading.current_thread().name)
     connection: Connection | None = None  # an open transaction, to be committed by the settlement
     lost: bool = False  # the fence was found broken: nothing of this execution may be committed any more

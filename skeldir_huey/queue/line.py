@@ -6,7 +6,9 @@ import hashlib
 import os
 import re
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import psycopg2
@@ -17,11 +19,14 @@ log = get_log("queue.line")
 
 # In one round trip and one implicit transaction: a session SET would leak through a pooler.
 _AS_QUEUE = "set local role app_rw; "
+# Who froze in the middle of a transaction is rescued by the thread that would wait for it here.
+_IMPATIENT = "set local lock_timeout to '1s'"
 _LAZY = "set local synchronous_commit to off; "
 # A plan that is kept was made when the tables may have been empty: it must be the one for full ones.
 _INDEXES = "set local enable_seqscan to off; set local enable_bitmapscan to off; "
 # A plan that is not in this session, or is there already: another client's session, through a pooler.
 _FOREIGN_PLAN = ("26000", "42P05")
+REST_S = 5.0  # an idle process keeps two connections: this one is opened again in milliseconds
 _PLACEHOLDER = re.compile(r"%\(([a-z_]+)\)s")
 
 
@@ -37,10 +42,17 @@ def numbered(text: str) -> tuple[str, list[str]]:
     return _PLACEHOLDER.sub(number, text).replace("%%", "%"), names
 
 
-def _sqlstate(error: BaseException) -> str | None:
+def sqlstate(error: BaseException) -> str | None:
     """Return the SQLSTATE of the driver's error, also when the storage's library wrapped it."""
     driver = error if isinstance(error, psycopg2.Error) else error.__context__
     return driver.pgcode if isinstance(driver, psycopg2.Error) else None
+
+
+def _dicts(cursor: Any) -> list[dict[str, Any]]:
+    if cursor.description is None:
+        return []
+    names = [column[0] for column in cursor.description]
+    return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
 
 
 class Line:
@@ -60,6 +72,7 @@ class Line:
         self._lock = threading.RLock()
         self._pid = os.getpid()
         self._database: Any = None
+        self._used = 0.0
         self._prepared: dict[str, str] | None = None
 
     @property
@@ -78,11 +91,7 @@ class Line:
     def run(self, text: str, parameters: dict[str, Any] | None = None, **options: Any) -> list[dict[str, Any]]:
         """Run one statement and return its rows by column name; see `rows` for the options."""
         with self._lock_of_this_process():
-            cursor = self._execute(text, parameters, **options)
-            if cursor.description is None:
-                return []
-            names = [column[0] for column in cursor.description]
-            return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+            return _dicts(self._execute(text, parameters, **options))
 
     def rows(self, text: str, parameters: dict[str, Any] | None = None, **options: Any) -> list[tuple[Any, ...]]:
         """Run one statement and return its rows as tuples.
@@ -114,13 +123,14 @@ class Line:
         first: str = "",
     ) -> Any:
         database = self.database
+        self._used = time.monotonic()
         before = _AS_QUEUE + ("" if durable else _LAZY) + (f"{first};\n" if first else "")
         try:
             if prepare and self._prepared is not None:
                 try:
                     return database.execute_sql(before + self._kept(prepare, text), parameters or {})
                 except Exception as error:
-                    if _sqlstate(error) not in _FOREIGN_PLAN:
+                    if sqlstate(error) not in _FOREIGN_PLAN:
                         raise
                     self._stop_preparing()  # the transaction was rolled back: nothing has happened yet
             return database.execute_sql(before + text, parameters or {})
@@ -144,6 +154,24 @@ class Line:
             arguments = ", ".join(f"%({one})s" for one in names)
             self._prepared[name] = f"{_INDEXES}execute {plan}({arguments})" if names else f"{_INDEXES}execute {plan}"
         return self._prepared[name]
+
+    @contextmanager
+    def together(self) -> Iterator[Callable[..., list[dict[str, Any]]]]:
+        """Open a transaction as the queue's role: what is yielded runs one statement in it and returns its rows.
+
+        Nobody else of this process uses the connection meanwhile: for a few short statements only.
+        """
+        with self._lock_of_this_process(), self.database.atomic():
+            self._database.execute_sql(_AS_QUEUE + _IMPATIENT)
+            yield self._in_transaction
+
+    def _in_transaction(self, text: str, parameters: dict[str, Any] | None = None) -> list[dict[str, Any]]:
+        return _dicts(self._database.execute_sql(text, parameters or {}))
+
+    def rest(self, idle_s: float = REST_S) -> None:
+        """Close the connection if nothing has used it for `idle_s` seconds."""
+        if self._database is not None and time.monotonic() - self._used >= idle_s:
+            self.close()
 
     def close(self) -> bool:
         """Close the connection; it is made again on the next use."""

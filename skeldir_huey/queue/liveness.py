@@ -8,6 +8,7 @@ import socket
 import threading
 import time
 import uuid
+from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 from uuid import UUID
@@ -47,13 +48,17 @@ class Liveness(threading.Thread):
         storage: gives the consumer id.
         desk: woken by notifications; stopped from claiming while the lock is not held.
         describe: what to write on the consumer row: worker_type, worker_count.
+        rest: called each second, to close what is idle.
     """
 
-    def __init__(self, storage: PostgresStorage, desk: Desk, describe: dict[str, Any]) -> None:
+    def __init__(
+        self, storage: PostgresStorage, desk: Desk, describe: dict[str, Any], rest: Callable[[], None]
+    ) -> None:
         super().__init__(name="skeldir-liveness", daemon=True)
         self._storage = storage
         self._desk = desk
         self._describe = describe
+        self._rest = rest
         self._stop_event = threading.Event()
         self._connection: Any = None
         self._last_beat = 0.0
@@ -179,6 +184,7 @@ class Liveness(threading.Thread):
         if now - self._last_sweep < 1.0:
             return
         self._last_sweep = now
+        self._rest()
         ((self._storage.capped,),) = self._execute(self._connection, statement("caps_set"), {})
         rows = self._execute(self._connection, statement("claims_of"), {"consumer_id": self._storage.consumer_id})
         # Read first, asked second: a claim is known to the desk before its row can be seen.

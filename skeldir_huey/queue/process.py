@@ -14,6 +14,7 @@ from skeldir_huey.db import engine as engines
 from skeldir_huey.db import urls
 from skeldir_huey.log import get_log
 from skeldir_huey.queue.desk import Desk
+from skeldir_huey.queue.line import REST_S
 from skeldir_huey.queue.liveness import Liveness
 
 if TYPE_CHECKING:
@@ -42,10 +43,24 @@ class ProcessState:
             name_sessions(storage.application_name)
         self.desk = Desk(storage, huey.announce)
         self.desk.may_claim = False  # until the lock is held
-        self.liveness = Liveness(storage, self.desk, description)
+        self._idle_looks = 0
+        self.liveness = Liveness(storage, self.desk, description, self._rest)
         self.liveness.start()
         threading.Thread(target=self.desk.flush_loop, name="skeldir-settler", daemon=True).start()
         threading.Thread(target=self.desk.claim_loop, name="skeldir-claimer", daemon=True).start()
+
+    def _rest(self) -> None:
+        """Close what has not been used for a while: an idle process keeps the connection that listens and one line.
+
+        Called once a second.
+        """
+        self.huey.storage.rest()
+        made = engines.engine("worker")
+        pool = made.pool
+        assert isinstance(pool, sa.QueuePool)
+        self._idle_looks = self._idle_looks + 1 if pool.checkedin() and not pool.checkedout() else 0
+        if self._idle_looks >= REST_S:
+            made.dispose()
 
     def close(self) -> None:
         """Give back every claim, let go of the lock and close all connections."""
@@ -70,6 +85,7 @@ def name_sessions(application_name: str) -> None:
             urls.url_of("worker"),
             pool_size=POOL,
             max_overflow=0,
+            pool_use_lifo=True,
             connect_args={"application_name": application_name, "connect_timeout": 5},
         ),
     )

@@ -70,9 +70,7 @@ class Rescuer:
         return self._rescue(consumer_id)
 
     def _lock_free_long_enough(self, consumer_id: UUID) -> bool:
-        with engine("worker").connect() as connection, connection.begin():
-            free = connection.exec_driver_sql(statement("lock_is_free"), {"key": lock_key(consumer_id)}).scalar_one()
-        if not free:
+        if not self._huey.storage.run(statement("lock_is_free"), {"key": lock_key(consumer_id)})[0]["free"]:
             self._free_since.pop(consumer_id, None)
             return False
         first = self._free_since.setdefault(consumer_id, time.monotonic())

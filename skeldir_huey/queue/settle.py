@@ -38,6 +38,7 @@ def settle(job: Job, outcome: Outcome, signals: StrictSignals, enqueue_callback:
         raise _fenced(job)
     if outcome.kind != states.DONE:
         job.rollback()  # effects of a failed execution
+        job.committed.clear()
     try:
         connection = job.open()
         enter(connection, None, "app_rw")
@@ -63,6 +64,8 @@ def settle(job: Job, outcome: Outcome, signals: StrictSignals, enqueue_callback:
     connection.close()
     if outcome.kind == states.DEAD:
         metrics.count("huey_jobs_dead", outcome.error_type or states.PERMANENT)
+    for tell in job.committed:
+        tell()
 
 
 def _fenced(job: Job) -> FenceLost:
@@ -132,6 +135,7 @@ def _write_member(
         _write_member(connection, job, child.member, signals, enqueue_callback)
     child.job.connection = connection
     signals.send_dead(child.job, states.PERMANENT, child.error)
+    job.committed += child.job.committed
     enter(connection, None, "app_rw")
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 from uuid import UUID
 
@@ -20,9 +21,12 @@ from skeldir_huey.db.sqlfile import sql
 from skeldir_huey.queue import lanes, suspicion
 from skeldir_huey.queue.arrays import array
 from skeldir_huey.queue.claims import Claim, ClaimedMessage
-from skeldir_huey.queue.line import Line
+from skeldir_huey.queue.line import Line, sqlstate
 
 RAW = "raw"  # task name of messages that came through the raw storage interface
+
+# The server rolled back and says so, for a reason that is over: a deadlock, a partition that was made meanwhile.
+_AGAIN = ("40001", "40P01", "23514")
 
 psycopg2.extras.register_uuid()
 
@@ -86,6 +90,14 @@ class PostgresStorage(SqlStorage):
     def run(self, text: str, parameters: dict[str, Any] | None = None, **options: Any) -> list[dict[str, Any]]:
         """Run one statement as the queue's role, in a transaction of its own, and return its rows; see `Line.run`."""
         return self._line.run(text, parameters, **options)
+
+    def together(self) -> AbstractContextManager[Callable[..., list[dict[str, Any]]]]:
+        """Open a transaction on the process's connection; see `Line.together`."""
+        return self._line.together()
+
+    def rest(self) -> None:
+        """Close the connection of the settlements when there have been none for a while."""
+        self._settling.rest()
 
     def close(self) -> bool:
         """Close the process's connections; they are made again on the next use."""
@@ -152,7 +164,13 @@ class PostgresStorage(SqlStorage):
     def settle_done(self, parameters: dict[str, Any]) -> set[int]:
         """End jobs that succeeded, over a connection of their own; returns the ids of those whose claim still held."""
         given = {name: array(value) if isinstance(value, list) else value for name, value in parameters.items()}
-        return {row[0] for row in self._settling.rows(statement("settle_done"), given, prepare="settle_done")}
+        try:
+            rows = self._settling.rows(statement("settle_done"), given, prepare="settle_done")
+        except Exception as error:
+            if sqlstate(error) not in _AGAIN:
+                raise
+            rows = self._settling.rows(statement("settle_done"), given, prepare="settle_done")
+        return {row[0] for row in rows}
 
     def enqueue(self, data: bytes, priority: float | None = None) -> None:
         """Add an opaque message to the default lane."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import uuid
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
@@ -61,9 +63,7 @@ def recompute_window(
         raise RuntimeError("attribution recompute failure requested")
     with transaction() as connection:
         run = recompute(connection, tenant_id, run.id)
-    metrics.count("skeldir_runs", "succeeded")
-    metrics.count("skeldir_run_events", amount=run.conversion_count or 0)
-    metrics.count("skeldir_run_allocations", amount=run.allocation_count or 0)
+    count_runs([run])
     log.info(
         "run_computed",
         run_id=str(run.id),
@@ -72,6 +72,20 @@ def recompute_window(
         allocation_count=run.allocation_count,
         changed_count=run.changed_count,
     )
+
+
+def count_runs(ended: Sequence[Run]) -> None:
+    """Count runs that succeeded, once the job that did them is settled: one that was fenced did nothing."""
+    job = current_job.get()
+    if job is not None:
+        job.committed.append(functools.partial(_count_runs, ended))
+
+
+def _count_runs(ended: Sequence[Run]) -> None:
+    for run in ended:
+        metrics.count("skeldir_runs", "succeeded")
+        metrics.count("skeldir_run_events", amount=run.conversion_count or 0)
+        metrics.count("skeldir_run_allocations", amount=run.allocation_count or 0)
 
 
 def schedule_recompute_window(
@@ -144,7 +158,7 @@ def correlation() -> UUID:
 
 @periodic(crontab(), name="skeldir.attribution.recompute_dirty", lane="attribution")
 def recompute_dirty() -> None:
-    """Ask for a run of the oldest dirty window of each tenant that has no run of its published version under way."""
+    """Ask for a run of one dirty window of each tenant, of its published version; see `dirty.next_window`."""
     with engine.transaction(None, role="app_rw") as connection:
         tenants = dirty.dirty_tenants(connection)
     for tenant_id in tenants:
@@ -163,8 +177,8 @@ def _is_run(job: Job) -> bool:
 
 def _fail_run(job: Job, why: str) -> None:
     if job.tenant_id is not None:
-        metrics.count("skeldir_runs", "failed")
-        runs.fail(job.connection_as(job.tenant_id), job.tenant_id, job.task_id, why)
+        failed = runs.fail(job.connection_as(job.tenant_id), job.tenant_id, job.task_id, why)
+        job.committed.append(functools.partial(metrics.count, "skeldir_runs", "failed", amount=failed))
 
 
 def replay_run(

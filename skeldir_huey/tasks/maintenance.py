@@ -1,4 +1,4 @@
-"""Maintenance of one tenant's data, every night: what may no longer be kept, and what should not have been stored."""
+"""Maintenance, every night: what may no longer be kept, and what should not have been stored."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from skeldir_huey.db import engine
 from skeldir_huey.ingest import pii, retention
 from skeldir_huey.ingest.tenants import list_tenants
 from skeldir_huey.log import get_log
+from skeldir_huey.queue import outdated
 from skeldir_huey.queue.dead_letters import delete_settled
 from skeldir_huey.tasks.base import periodic, tenant_task, transaction
 
@@ -42,7 +43,8 @@ def scan_pii(*, tenant_id: UUID) -> list[dict[str, Any]]:
     return found
 
 
-@tenant_task(name="skeldir.maintenance.enforce_retention", lane="maintenance", unique=_key)
+# Who holds a row is waited for 5 seconds, no longer; ten minutes later it is tried again.
+@tenant_task(name="skeldir.maintenance.enforce_retention", lane="maintenance", unique=_key, retries=3, retry_delay=600)
 def enforce_retention(*, tenant_id: UUID) -> dict[str, int]:
     """Freeze and remove the tenant's months that are old enough, and what else its time is over for, batch by batch.
 
@@ -71,6 +73,23 @@ def enforce_retention_daily() -> None:
     """Ask for the retention of each tenant."""
     for tenant in list_tenants():
         enforce_retention(tenant_id=tenant.id)
+
+
+@periodic(
+    crontab(minute="50", hour="3"),
+    name="skeldir.maintenance.remove_outdated_daily",
+    lane="maintenance",
+    retries=3,
+    retry_delay=600,
+)
+def remove_outdated_daily() -> None:
+    """Remove what is kept of no single tenant, once its time is over."""
+    log.info("outdated_removed", **remove_outdated())
+
+
+def remove_outdated() -> dict[str, int]:
+    """Do it now, batch by batch; returns how many rows of each part."""
+    return outdated.remove(lambda: engine.transaction(None, role="app_rw"))
 
 
 @periodic(crontab(minute="20", hour="4"), name="skeldir.maintenance.scan_pii_daily", lane="maintenance")

@@ -12,6 +12,7 @@ from skeldir_huey.db.engine import enter, rows
 from skeldir_huey.db.sqlfile import sql
 from skeldir_huey.ingest.reread import kind_of, reread, retry
 from skeldir_huey.ledger import reread as ledger
+from skeldir_huey.ledger.kinds import KINDS
 from skeldir_huey.log import get_log, redact
 from skeldir_huey.queue import signals
 from skeldir_huey.queue.instance import huey
@@ -19,7 +20,7 @@ from skeldir_huey.queue.jobs import Job
 from skeldir_huey.tasks.base import tenant_task, transaction
 
 RETRY_REFUSED = "skeldir.ingest.retry_refused"
-LEDGER_KINDS = {ledger.PAYMENT: ledger.add_again, ledger.CLAIM: ledger.add_again}
+LEDGER_KINDS = dict.fromkeys(KINDS, ledger.add_again)
 
 log = get_log("ingest")
 
@@ -30,7 +31,7 @@ def _key(args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
 
 @tenant_task(name=RETRY_REFUSED, lane="ingest", unique=_key, retries=3, retry_delay=5)
 def retry_refused(*, tenant_id: UUID, record_id: str) -> str:
-    """Read a refused record again and add its events or its payment, or refuse it again with the reason of today.
+    """Read a refused record again and add what it means, or refuse it again with the reason of today.
 
     Returns:
         resolved, pending, or gone when nobody asked for it any more.

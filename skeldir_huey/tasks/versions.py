@@ -14,7 +14,7 @@ from skeldir_huey.errors import InputError
 from skeldir_huey.log import get_log
 from skeldir_huey.queue.instance import huey
 from skeldir_huey.queue.jobs import current_job
-from skeldir_huey.tasks.attribution import RECOMPUTE_VERSIONS, ask_for_run, correlation
+from skeldir_huey.tasks.attribution import RECOMPUTE_VERSIONS, ask_for_run, correlation, count_runs
 from skeldir_huey.tasks.base import tenant_task, transaction
 from skeldir_huey.tasks.reports import refresh_all
 
@@ -46,6 +46,7 @@ def recompute_versions(*, tenant_id: UUID, window_start: str, window_end: str, m
         started = [runs.start(connection, identity, task_id, correlation_id) for identity in asked]
     with transaction() as connection:
         ended = recompute_together(connection, tenant_id, [run.id for run in started])
+    count_runs(ended)
     for run in ended:
         log.info(
             "run_computed",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from datetime import timedelta
+from urllib.parse import quote
 
 import pytest
 from flask import Flask
@@ -13,7 +14,7 @@ from flask.testing import FlaskClient
 from admin import panels, scope
 from skeldir_huey.db.engine import dispose
 from tests.admin.test_pages import page, tile
-from tests.admin.world import World, add_attempt, add_job, token_of
+from tests.admin.world import World, add_attempt, add_job, sign_in, token_of
 
 Client = Callable[[str | None], FlaskClient]
 
@@ -56,8 +57,12 @@ def test_a_session_that_ended_keeps_what_was_typed(world: World, app: Flask, cli
     response = client.post(f"{path}?tenant={world.a.tenant_id}", data=data)
     text = response.get_data(as_text=True)
     assert response.status_code == 401 and "typed for a &lt;long&gt; while" in text and data["csrf_token"] not in text
-    assert f'href="/admin/login?next={path}"' in text
+    back = f"{path}?tenant={world.a.tenant_id}"
+    assert f'href="/admin/login?next={quote(back)}"' in text
     assert world.count("console_audit", "action = 'cancel'") == 0 == world.count("huey.result")
+    assert sign_in(client, world.operator_a).status_code == 302
+    assert 'value="typed for a <long> while"' in page(client, back), "the reason is offered again"
+    assert 'value="typed' not in page(client, back), "once"
 
 
 def test_a_read_that_is_too_slow_is_503_and_a_panel_only_says_so(

@@ -143,7 +143,8 @@ def test_limits_are_set_by_an_admin_of_all_tenants_only(world: World, client_of:
     assert cells(lanes, "ingest")[1:3] == ["2.5", "3"] and cells(lanes, "llm")[1:3] == ["1", "none"]
     assert send(client_of(world.admin), a, "limits", "?lane=ingest", weight="1", cap="").status_code == 303
     assert world.database.query(rule, (str(a),)) == [(1.0, None)]
-    detail = world.database.value("select detail from console_audit where action = 'limits' order by id limit 1")
+    first = "select detail from console_audit where action = 'limits' and result = 'ok' order by id limit 1"
+    detail = world.database.value(first)
     assert detail["after"] == {"weight": 2.5, "cap": 3} and detail["before"] == {"weight": 1, "cap": None}
 
 

@@ -12,8 +12,9 @@ from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from admin import create_app, users
+from admin import create_app
 from skeldir_huey.attribution.models import make_spec
+from tests.admin import quick
 from tests.cluster import Database
 from tests.factories import make_event, make_letter, make_model, make_tenant
 
@@ -75,7 +76,7 @@ def make_world(database: Database) -> World:
 
 @functools.cache
 def _hash() -> str:
-    return users.hash_password(PASSWORD)  # slow on purpose, so once for all tests
+    return quick.hasher.hash(PASSWORD)
 
 
 def add_user(database: Database, email: str, role: str | None, tenant: str | None = None) -> None:
@@ -211,7 +212,7 @@ def add_job(database: Database, tenant_id: UUID | None, state: str, *, lane: str
 def start_console() -> Flask:
     """Return the console; a start that is refused is a plain failure, not pytest's end."""
     try:
-        return create_app()
+        return quick.make_quick(create_app())
     except SystemExit as refused:
         raise RuntimeError("the console did not start; its line is on stderr") from refused
 

@@ -28,6 +28,7 @@ TENANT_COLUMN = {
     "waiting_adjustments": "tenant_id",
     "revenue_ledger": "tenant_id",
     "platform_claims": "tenant_id",
+    "exchange_rates": "tenant_id",
     "reconciliation_runs": "tenant_id",
     "reconciliation_orders": "tenant_id",
     "backfills": "tenant_id",
@@ -105,6 +106,8 @@ def fill(database: Database, name: str) -> UUID:
         " '\\x01')",
         "insert into platform_claims (tenant_id, platform, order_id, claimed_cents, currency, occurred_at, source,"
         " idempotency_key) values (%(tenant)s, 'ads', 'o1', 100, 'USD', '2025-06-01Z', 'file', '\\x01')",
+        "insert into exchange_rates (tenant_id, currency, day, base, rate, source)"
+        " values (%(tenant)s, 'USD', '2025-06-01', 'EUR', 1.25, 'file')",
         "with run as (insert into reconciliation_runs (tenant_id, window_start, window_end, order_count, ghost_count,"
         " unallocated_count, under_allocated_count, over_allocated_count, without_order_count, waiting_count)"
         " values (%(tenant)s, '2025-06-01Z', '2025-06-02Z', 1, 0, 0, 0, 0, 0, 0) returning id)"
@@ -184,6 +187,7 @@ def another(database: Database, table: str, tenant_id: UUID) -> dict[str, Any]:
         "worker_failed_jobs": {"task_id": str(uuid4())},
         "waiting_adjustments": {"idempotency_key": f"\\x{uuid4().hex}"},
         "revenue_ledger": {"idempotency_key": f"\\x{uuid4().hex}", "transaction_id": str(uuid4())},
+        "exchange_rates": {"day": "2025-06-02"},
         "platform_claims": {"idempotency_key": f"\\x{uuid4().hex}"},
         "reconciliation_orders": {"order_id": str(uuid4())},
         "allocation_days": {"day": "2025-06-02"},

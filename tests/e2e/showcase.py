@@ -20,6 +20,8 @@ from playwright.sync_api import Browser, Page, sync_playwright
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 from admin import create_app
+from admin.reads.cron import known
+from skeldir_huey.queue.cron import tick_id, tick_key
 from skeldir_huey.queue.instance import huey
 from skeldir_huey.tasks.housekeeping import ping
 from tests.admin.world import MODEL, PASSWORD, TRACEBACK, World, act, make_world, sign_in, start_console
@@ -163,6 +165,20 @@ def running_message() -> bytes:
     return message
 
 
+def give_ticks(database: Database, name: str) -> None:
+    """Let the attempts of a periodic task be those of its due minutes, each begun a little late."""
+    minutes = database.query(
+        "select id, date_trunc('minute', ended_at) from huey.job_attempt where task_name = %s and id %% 9 <> 4", (name,)
+    )
+    for row_id, at in minutes:
+        key = tick_key(known()[name], name, at)
+        database.query(
+            "update huey.job_attempt set task_id = %s, claimed_at = %s::timestamptz + id %% 5 * interval '700 ms'"
+            " where id = %s",
+            (tick_id(key), at, row_id),
+        )
+
+
 def make_busy_world(database: Database) -> World:
     """Fill a fresh database with a day of work."""
     world = make_world(database)
@@ -180,6 +196,7 @@ def make_busy_world(database: Database) -> World:
     database.query("select setseed(0.42)")
     for statement in (ATTEMPTS, FLOWS, WAITING, LETTERS, RUNS, SALES, CONSUMERS, RUNNING):
         database.query(statement, parameters)
+    give_ticks(database, "skeldir.reports.refresh_realtime")
     database.query(
         "update huey.lane set paused_at = now() - interval '26 minutes', paused_by = 'dana@example.com',"
         " pause_reason = 'vacuum of the big table' where name = 'maintenance'"
@@ -251,6 +268,10 @@ def paths(world: World) -> dict[str, str]:
     viewer = world.database.value("select id from console_user where email = %s", (world.viewer_a,))
     running = world.database.value("select task_id from huey.job where state = 'running' order by task_id limit 1")
     dead = world.database.value("select task_id from worker_failed_jobs where id = %s", (str(world.a.letter),))
+    start, end = world.database.query(
+        "select to_char(now() at time zone 'utc' - interval '20 min', m), to_char(now() at time zone 'utc', m)"
+        " from (select 'YYYY-MM-DD\"T\"HH24:MI' as m) form"
+    )[0]
     return {
         "overview": "/admin/",
         "overview-tenant": f"/admin/{scope}&range=6h",
@@ -268,6 +289,9 @@ def paths(world: World) -> dict[str, str]:
         "search": "/admin/search/?q=task:recompute_window+status:pending",
         "search-wrong": "/admin/search/?q=task:recompute_window+status:lost",
         "cron": "/admin/cron/",
+        "job-release": f"/admin/jobs/{running}/release",
+        "cron-task": "/admin/cron/skeldir.reports.refresh_realtime/",
+        "cron-backfill": f"/admin/cron/skeldir.reports.refresh_realtime/backfill?from={start}&to={end}",
         "cron-run": "/admin/cron/skeldir.reports.refresh_all/run",
         "health": "/admin/health/",
         "dead": "/admin/dead/",
@@ -285,6 +309,7 @@ def paths(world: World) -> dict[str, str]:
         "tenants": "/admin/tenants/",
         "tenant": f"/admin/tenants/{world.a.tenant_id}/",
         "tenant-limits": f"/admin/tenants/{world.a.tenant_id}/limits?lane=attribution",
+        "tenant-reconcile": f"/admin/tenants/{world.a.tenant_id}/reconcile",
         "matviews": "/admin/matviews/",
         "matview": "/admin/matviews/mv_channel_performance/",
         "matview-refresh": "/admin/matviews/mv_channel_performance/refresh",

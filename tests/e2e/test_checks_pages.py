@@ -39,11 +39,9 @@ WRONG = {
     "([...document.querySelectorAll('[id]')].map(one => one.id))",
     "a live region without id": "!!document.querySelector('[data-live]:not([id])')",
 }
+MENU = "[...document.querySelectorAll('.side a')].map(one => new URL(one.href).pathname)"
 FIRST = "document.querySelector('a, button, input, select, summary, [tabindex=\"0\"]').className"
-SIZES = (
-    "performance.getEntriesByType('resource').concat(performance.getEntriesByType('navigation'))"
-    ".reduce((sum, entry) => sum + entry.decodedBodySize, 0)"
-)
+ASSETS = "performance.getEntriesByType('resource').map(entry => entry.name)"
 
 
 @pytest.fixture(scope="module")
@@ -77,6 +75,13 @@ def violations(page: Page, rules: list[str]) -> list[str]:
     return [f"{one['id']}: {[node['html'][:160] for node in one['nodes'][:3]]}" for one in found["violations"]]
 
 
+def report(wrong: dict[str, list[str]]) -> None:
+    """Fail with a line per fault, and not only with the first."""
+    lines = [f"{name}: {line}" for name, lines in wrong.items() for line in lines]
+    if lines:
+        pytest.fail("\n".join(lines), pytrace=False)
+
+
 class Watched:
     """A page, what it said on the console, and whom it asked."""
 
@@ -84,6 +89,7 @@ class Watched:
         self.page, self.address = page, address
         self.said: list[str] = []
         self.asked: list[str] = []
+        self.sizes: dict[str, int] = {}  # of what the browser keeps
         page.on("console", lambda line: self.said.append(line.text) if line.type in ("error", "warning") else None)
         page.on("pageerror", lambda error: self.said.append(str(error)))
         # A page that a busy machine draws slowly is refreshed before it is looked at: that is no part of it.
@@ -102,8 +108,15 @@ class Watched:
         mine = [url for url in self.asked if url.startswith(self.address)]
         if len(mine) > MAX_REQUESTS:
             wrong.append(f"{len(mine)} requests")
-        size = self.page.evaluate(SIZES)
+        size = len(response.body()) + sum(self.size_of(url) for url in self.page.evaluate(ASSETS))
         return [*wrong, f"{size} bytes"] if size > MAX_BYTES else wrong
+
+    def size_of(self, url: str) -> int:
+        if url.startswith("data:"):
+            return 0
+        if url not in self.sizes:
+            self.sizes[url] = len(self.page.request.get(url).body())
+        return self.sizes[url]
 
     def look(self) -> list[str]:
         """Return what is wrong with the page as it is drawn now."""
@@ -119,7 +132,7 @@ def test_every_page_for_everybody(started: Browser, address: str, world: World, 
     watched = Watched(page, address)
     wrong = {"login": watched.open("/admin/login") + watched.look()}
     enter(page, address, world.admin)
-    menu = page.evaluate("[...document.querySelectorAll('.side a')].map(one => new URL(one.href).pathname)")
+    menu = page.evaluate(MENU)
     known = paths(world)
     assert set(menu) <= {path.split("?")[0] for path in known.values()}, "a page of the menu is not in the list"
     for name, path in known.items():
@@ -130,4 +143,89 @@ def test_every_page_for_everybody(started: Browser, address: str, world: World, 
         page.emulate_media(color_scheme="dark")  # colours are all that it changes
         wrong[name] += [f"dark: {one}" for one in violations(page, COLOURS)]
     context.close()
-    assert not any(wrong.values()), "\n".join(f"{name}: {line}" for name, lines in wrong.items() for line in lines)
+    report(wrong)
+
+
+def test_pages_without_rows_are_for_everybody_too(started: Browser, database: Database) -> None:
+    """A console on its first day: each page of the menu says what will appear, and is as usable."""
+    add_user(database, "admin@example.com", "admin")
+    with console() as served:
+        context = started.new_context(viewport={"width": 390, "height": 844}, reduced_motion="reduce")
+        page = context.new_page()
+        watched = Watched(page, served)
+        enter(page, served, "admin@example.com")
+        wrong = {path: watched.open(path) + watched.look() for path in dict.fromkeys(page.evaluate(MENU))}
+        context.close()
+    report(wrong)
+
+
+# Without script: charts that are not drawn, choices that nothing applies, what only a script could use.
+UNDRAWN = """[...document.querySelectorAll('figure.chart')].filter(chart =>
+  !chart.querySelector('.plot-empty') && ![...chart.querySelectorAll('svg path:not(.gridline, .cursor)')].some(
+    path => path.getBBox().width > 0 && getComputedStyle(path).display !== 'none')).map(chart => chart.id)"""
+UNAPPLIED = """[...document.querySelectorAll('select[data-autosubmit]')].filter(choice =>
+  !choice.form || ![...choice.form.querySelectorAll('button')].some(one => one.type === 'submit' && one.offsetWidth))
+  .map(choice => choice.name)"""
+DEAD = "[...document.querySelectorAll('.needs-script')].filter(one => one.offsetWidth > 0).map(one => one.id)"
+TABLES = "[...document.querySelectorAll('figure.chart .data-link a')].map(one => one.href)"
+QUESTIONS = "[...document.querySelectorAll('a[data-confirm]')].map(one => new URL(one.href).pathname)"
+
+
+def test_every_page_works_without_script(started: Browser, address: str, world: World) -> None:
+    """Check 5: charts are drawn and stand in tables, filters have a button, and each question has a page of its own."""
+    context = started.new_context(viewport={"width": 1280, "height": 844}, java_script_enabled=False)
+    page = context.new_page()
+    enter(page, address, world.admin)
+    wrong: dict[str, list[str]] = {}
+    questions: dict[str, str] = {}
+    tables: list[str] = []
+    for name, path in paths(world).items():
+        page.goto(address + path)
+        found = {"not drawn": UNDRAWN, "not applied": UNAPPLIED, "dead": DEAD}
+        wrong[name] = [f"{what}: {page.evaluate(ask)}" for what, ask in found.items() if page.evaluate(ask)]
+        links = page.evaluate(TABLES)
+        if len(links) != page.locator("figure.chart").count():
+            wrong[name].append("a chart without its table")
+        tables = tables or links
+        # One of each kind: the verbs of 25 letters are the same page 25 times.
+        questions |= {link.rsplit("/", 1)[-1]: link for link in page.evaluate(QUESTIONS)}
+    for link in questions.values():
+        page.goto(address + link)
+        reason = page.locator("main").get_by_label("Reason")
+        if not (reason.is_visible() and page.locator("main form[method=post] button:not([type=button])").is_visible()):
+            wrong[link] = ["asks nothing"]
+    for link in tables:
+        page.goto(link)
+        if page.locator("figure.chart table tbody tr").count() == 0:
+            wrong[link] = ["no table"]
+    context.close()
+    assert len(tables) >= 4 and {"replay", "abandon"} <= set(questions)
+    report(wrong)
+
+
+def test_axe_finds_what_is_planted(started: Browser, address: str, world: World) -> None:
+    context = started.new_context(reduced_motion="reduce")
+    page = context.new_page()
+    enter(page, address, world.admin, "/admin/jobs/")
+    page.evaluate("document.querySelector('main').insertAdjacentHTML('beforeend', '<img src=\"/static/none.png\">')")
+    page.evaluate("document.querySelector('h1').style.color = '#f4f4f4'")
+    found = " ".join(violations(page, RULES))
+    context.close()
+    assert "image-alt" in found and "color-contrast" in found
+
+
+def test_the_chosen_dark_is_the_dark_of_the_system(started: Browser, address: str, world: World) -> None:
+    """The two switches set the same colours, so that what holds in one theme holds in both ways to it."""
+    every = "Object.fromEntries([...document.styleSheets].flatMap(sheet => [...sheet.cssRules])" \
+        ".flatMap(rule => rule.style ? [...rule.style] : []).filter(name => name.startsWith('--'))" \
+        ".map(name => [name, getComputedStyle(document.documentElement).getPropertyValue(name)]))"  # fmt: skip
+    found = []
+    for scheme, theme in (("dark", None), ("light", "dark"), ("light", None), ("dark", "light")):
+        context = started.new_context(color_scheme=scheme)
+        if theme:
+            context.add_cookies([{"name": "theme", "value": theme, "url": address}])
+        page = context.new_page()
+        page.goto(f"{address}/admin/login")
+        found.append(page.evaluate(every))
+        context.close()
+    assert found[0] == found[1] != found[2] == found[3] and len(found[0]) > 10

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -22,6 +22,7 @@ from tests.cluster import Database
 from tests.factories import make_event
 from tests.ingest.test_adjustments import REFUND, SALE, run_import
 from tests.tasks.conftest import huey, run_all
+from tests.tasks.test_maintenance import KEPT_FROM
 
 __all__ = ["huey", "run_all"]
 
@@ -67,7 +68,7 @@ def test_refund_without_sale_is_said_after_30_days_and_its_sale_still_takes_it(
         run_all()
     ((status, field, message),) = records(database)
     assert (status, field) == ("pending", "order_id")
-    assert message.startswith("no sale of the order 'o1' came within 30 days. If the sale is still to come, import it")
+    assert message.startswith("no sale of the order 'o1' came within 30 days. If the sale is to come, import it")
     assert database.value("select count(*) from waiting_adjustments") == 1
     run_import(tmp_path, REFUND)
     assert (len(records(database)), database.value("select count(*) from waiting_adjustments")) == (1, 1)
@@ -131,9 +132,9 @@ def test_refund_that_is_refused_again_after_a_correction_is_said_again(
     assert [row[:2] for row in records(database)] == [("pending", "order_id")]
 
 
-def old_sale(database: Database, tenant: UUID, days: int) -> UUID:
+def old_sale(database: Database, tenant: UUID, at: datetime) -> UUID:
     database.query("update tenants set created_at = now() - interval '2 years'")
-    return make_event(database, tenant, order_id="o1", occurred_at=NOW - timedelta(days=days))
+    return make_event(database, tenant, order_id="o1", occurred_at=at)
 
 
 def retain(tenant: UUID) -> None:
@@ -144,7 +145,7 @@ def test_refund_of_a_sale_whose_allocations_were_removed_is_refused_at_once(
     database: Database, tenant: UUID, tmp_path: Path
 ) -> None:
     version = make_version(tenant, "linear", publish=True)
-    sale = old_sale(database, tenant, 125)
+    sale = old_sale(database, tenant, KEPT_FROM - timedelta(days=1))
     run_window(tenant, version, NOW - timedelta(days=200), NOW)
     database.query("delete from attribution_dirty_ranges")
     retain(tenant)
@@ -165,7 +166,7 @@ def test_refund_of_an_old_sale_that_kept_its_allocations_is_added(
     database: Database, tenant: UUID, tmp_path: Path
 ) -> None:
     version = make_version(tenant, "linear", publish=True)
-    old_sale(database, tenant, 125)
+    old_sale(database, tenant, KEPT_FROM - timedelta(days=1))
     run_import(tmp_path, REFUND | TODAY | {"amount": "40.00"})
     run_window(tenant, version, NOW - timedelta(days=200), NOW + timedelta(days=1))
     database.query("delete from attribution_dirty_ranges")
@@ -181,8 +182,8 @@ def test_refund_of_a_removed_sale_is_said_with_the_day_before_which_sales_were_r
     database: Database, tenant: UUID, tmp_path: Path, run_all: RunAll
 ) -> None:
     version = make_version(tenant, "linear", publish=True)
-    sale = old_sale(database, tenant, 300)
-    run_window(tenant, version, NOW - timedelta(days=301), NOW)
+    sale = old_sale(database, tenant, KEPT_FROM - timedelta(days=200))
+    run_window(tenant, version, KEPT_FROM - timedelta(days=201), NOW)
     database.query("delete from attribution_dirty_ranges")
     retain(tenant)
     assert database.value("select count(*) from attribution_events") == 0

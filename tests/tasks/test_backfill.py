@@ -182,6 +182,31 @@ def test_late_data_of_a_busy_tenant_is_not_starved(database: Database, tenant: U
     assert busy.status == "pending" and database.value("select count(*) from attribution_dirty_ranges") == 1
 
 
+def test_a_day_that_is_dirty_again_each_minute_does_not_starve_the_others(
+    database: Database, tenant: UUID, run_all: RunAll
+) -> None:
+    def dirty(day: int) -> None:
+        start = DAY + timedelta(days=day)
+        database.query(
+            "insert into attribution_dirty_ranges (tenant_id, range_start, range_end, reason)"
+            " values (%s, %s, %s, 'test')",
+            (str(tenant), start, start + timedelta(hours=1)),
+        )
+
+    def done(day: int) -> bool:
+        values = (DAY + timedelta(days=day),)
+        statement = "select exists (select from attribution_recompute_jobs where window_start = %s)"
+        return bool(database.value(statement, values))
+
+    dirty(0)
+    dirty(3)
+    for _ in range(2):
+        recompute_dirty.call_local()
+        run_all()
+        dirty(0)  # an import of old data goes on
+    assert done(0) and done(3)
+
+
 def test_late_conversion_under_reset_moves_the_later_ones(database: Database, tenant: UUID, run_all: RunAll) -> None:
     visitor = uuid4()
     version = make_version(tenant, "linear", "2", publish=True, repeat="reset")

@@ -27,6 +27,7 @@ STABLE = {
     "skeldir.maintenance.scan_pii_daily": "maintenance",
     "skeldir.maintenance.enforce_retention": "maintenance",
     "skeldir.maintenance.enforce_retention_daily": "maintenance",
+    "skeldir.maintenance.remove_outdated_daily": "maintenance",
 }
 
 

@@ -1,4 +1,4 @@
--- The fewest windows of whole UTC days that cover the tenant's dirty ranges, oldest first, with the status of a run that has just this window and a job. By the primary keys' tenant_id.
+-- The fewest windows of whole UTC days that cover the tenant's dirty ranges, that with the range that waits longest first, with the status of a run that has just this window and a job. By the primary keys' tenant_id.
 select p.model_version, lower(w.days) as window_start, upper(w.days) as window_end, r.status
   from attribution_published p
  cross join (
@@ -12,4 +12,6 @@ select p.model_version, lower(w.days) as window_start, upper(w.days) as window_e
     on r.tenant_id = p.tenant_id and r.model_version = p.model_version
    and r.window_start = lower(w.days) and r.window_end = upper(w.days) and r.task_id is not null
  where p.tenant_id = %(tenant_id)s
- order by lower(w.days)
+ order by (select min(waits.created_at) from attribution_dirty_ranges waits
+            where waits.tenant_id = %(tenant_id)s
+              and waits.range_start < upper(w.days) and waits.range_end > lower(w.days)), lower(w.days)

@@ -7,7 +7,7 @@ with journeys as (
    where false
   -- end journeys
 )
-select distinct on (event_id) event_id, occurred_at, revenue_cents, currency, channel_code, 1::bigint as weight,
+select distinct on (event_id) event_id, occurred_at, revenue_cents, currency, channel_code, 1 as weight,
        is_fallback
   from journeys
  order by event_id, touched_at desc, touch_seq desc

@@ -7,6 +7,6 @@ with journeys as (
    where false
   -- end journeys
 )
-select event_id, occurred_at, revenue_cents, currency, channel_code, 1::bigint as weight, is_fallback
+select event_id, occurred_at, revenue_cents, currency, channel_code, 1 as weight, is_fallback
   from journeys
  group by event_id, occurred_at, revenue_cents, currency, channel_code, is_fallback

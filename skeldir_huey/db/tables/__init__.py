@@ -25,7 +25,7 @@ from skeldir_huey.db.tables.events import (
     WaitingAdjustment,
 )
 from skeldir_huey.db.tables.flow import Flow, FlowTotal, Lock
-from skeldir_huey.db.tables.ledger import LedgerEntry, PlatformClaim, ReconciledOrder, Reconciliation
+from skeldir_huey.db.tables.ledger import ExchangeRate, LedgerEntry, PlatformClaim, ReconciledOrder, Reconciliation
 from skeldir_huey.db.tables.minutes import RUN_MINUTES, RUN_QUARTERS, RunDelta, RunMinute, RunQuarter
 from skeldir_huey.db.tables.paths import ChannelReport, DirtyDays, PathCount
 from skeldir_huey.db.tables.queue import (
@@ -84,6 +84,7 @@ __all__ = [
     "ErrorTotal",
     "Event",
     "EventKind",
+    "ExchangeRate",
     "FailedJob",
     "Flow",
     "FlowTotal",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
+from decimal import Decimal
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -61,6 +62,27 @@ class PlatformClaim(Base):
         Index("platform_claims_idempotency", "tenant_id", "idempotency_key", unique=True),
         Index("platform_claims_order", "tenant_id", "order_id"),
         Index("platform_claims_time", "tenant_id", "occurred_at"),
+    )
+
+
+class ExchangeRate(Base):
+    __tablename__ = "exchange_rates"
+
+    tenant_id: Mapped[UUID] = tenant_key()
+    currency: Mapped[str] = mapped_column(primary_key=True)
+    day: Mapped[date] = mapped_column(primary_key=True)
+    rate_seq: Mapped[int] = mapped_column(sa.BigInteger, sa.Identity(always=True), primary_key=True)
+    base: Mapped[str]
+    rate: Mapped[Decimal]
+    source: Mapped[str]
+    correlation_id: Mapped[UUID | None]
+    created_at: Mapped[datetime] = mapped_column(server_default=NOW)
+
+    __table_args__ = (
+        CheckConstraint("currency ~ '^[A-Z]{3}$'"),
+        CheckConstraint("base ~ '^[A-Z]{3}$'"),
+        CheckConstraint("rate > 0"),
+        CheckConstraint("base <> currency"),
     )
 
 

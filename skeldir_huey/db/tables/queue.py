@@ -54,6 +54,12 @@ class FailedJob(Base):
         Index("worker_failed_jobs_recent", "tenant_id", text("failed_at desc"), text("id desc")),
         Index("worker_failed_jobs_status", "status", text("failed_at desc"), text("id desc")),
         Index("worker_failed_jobs_all", text("failed_at desc"), text("id desc")),
+        Index(
+            "worker_failed_jobs_args",
+            "task_kwargs",
+            postgresql_using="gin",
+            postgresql_ops={"task_kwargs": "jsonb_path_ops"},
+        ),
         Index("worker_failed_jobs_fingerprint", "fingerprint", "status", text("failed_at desc"), text("id desc")),
     )
 
@@ -202,6 +208,13 @@ class JobAttempt(Base):
         CheckConstraint("outcome in ('done', 'errored', 'dead', 'cancelled', 'released', 'worker_lost')"),
         Index("job_attempt_task", "task_id"),
         Index("job_attempt_tenant", "tenant_id", text("ended_at desc"), text("id desc")),
+        Index(
+            "job_attempt_outcome",
+            "outcome",
+            text("ended_at desc"),
+            text("id desc"),
+            postgresql_where=text("outcome <> 'done'"),
+        ),
         {"schema": "huey", "postgresql_partition_by": "range (ended_at)"},
     )
 

@@ -27,5 +27,11 @@ select rule.keep_days, rule.removed_before, rule.boundary as would_be_removed_be
        (select count(*) from worker_failed_jobs f
          where f.status in ('resolved', 'abandoned')
            and coalesce(f.resolved_at, f.failed_at) < clock_timestamp() - %(keep_letters_days)s * interval '1 day')
-         as worker_failed_jobs
+         as worker_failed_jobs,
+       (select count(*) from dead_events d
+         where d.remediation_status in ('resolved', 'ignored')
+           and d.created_at < clock_timestamp() - interval '365 days'
+           and not exists (select from waiting_adjustments w
+                            where w.tenant_id = d.tenant_id and w.idempotency_key = d.idempotency_key))
+         as settled_records
   from rule

@@ -1,4 +1,4 @@
--- Says of one job what keeps it from running, and how many jobs are ahead. Served by job_task and job_waiting.
+-- Says of jobs what keeps each from running, and how many jobs are ahead of it. Served by job_task and job_waiting.
 select j.task_id, j.state, j.lane, j.task_name, j.tenant_id, j.run_at, j.last_error,
        l.paused_at is not null as lane_paused, l.pause_reason as lane_reason, l.resume_at as lane_resume_at,
        kr.paused_at is not null as task_paused, kr.pause_reason as task_reason,
@@ -21,4 +21,4 @@ select j.task_id, j.state, j.lane, j.task_name, j.tenant_id, j.run_at, j.last_er
   join huey.lane l on l.name = j.lane
   left join huey.task_rule kr on kr.lane = j.lane and kr.task_name = j.task_name
   left join huey.tenant_rule tr on tr.lane = j.lane and tr.tenant_id = j.tenant_id
- where j.task_id = %(task_id)s
+ where j.task_id = any (%(task_ids)s::text[])
