@@ -27,10 +27,9 @@ demo: $(BIN)/.installed ## add the demo's data to the database that is set
 clean-demo: $(BIN)/.installed ## delete the embedded database; the next `make run` begins anew
 	@$(BIN)/python -m skeldir_huey demo --reset
 
-test: $(BIN)/.installed-dev ## lint, the whole suite on PostgreSQL 18, then storage, row security, attribution on 16
+test: $(BIN)/.installed-dev ## lint, the whole suite on PostgreSQL 18 in two processes, then on 16 what depends on it
 	@$(MAKE) --no-print-directory lint
-	$(BIN)/python -m pytest $(TESTS)
-	SKELDIR_TEST_PG=16 $(BIN)/python -m pytest tests/db tests/queue tests/attribution
+	@exec $(BIN)/python -m tests $(TESTS)
 
 lint: $(BIN)/.installed-dev ## ruff (lint and format), mypy; the import contracts run in pytest
 	$(BIN)/ruff check .

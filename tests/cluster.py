@@ -34,7 +34,13 @@ wait $child
 """
 
 # Tests lose nothing that matters in a power cut; a test of durability asks for safe=True.
-_FAST = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "max_wal_size=256MB")
+_FAST = (
+    "fsync=off",
+    "synchronous_commit=off",
+    "full_page_writes=off",
+    "max_wal_size=256MB",
+    "dynamic_shared_memory_type=mmap",
+)
 # A database is 760 files: made in memory in a tenth of the time.
 _MEMORY = Path("/dev/shm")
 _ROOM = 2 << 30
@@ -147,14 +153,18 @@ class Cluster:
         # The locale of the embedded server, so that tests sort as it does.
         locale = ["--locale-provider=builtin", "--builtin-locale=C.UTF-8"] if self.version >= 17 else []
         options = ["--no-sync", "--auth=trust", "--username=postgres", "--encoding=UTF8", "--locale=C", *locale]
-        subprocess.run(
-            [self._binaries / "initdb", *options, "-D", self.data],
-            check=True,
-            capture_output=True,
-            cwd=self.root,
-            env=_environment(),
-            **self._user,
-        )
+        try:
+            subprocess.run(
+                [self._binaries / "initdb", *options, "-D", self.data],
+                check=True,
+                capture_output=True,
+                cwd=self.root,
+                env=_environment(),
+                **self._user,
+            )
+        except BaseException:  # also Ctrl-C
+            shutil.rmtree(self.root, ignore_errors=True)
+            raise
 
     @property
     def data(self) -> Path:

@@ -1,4 +1,4 @@
-"""One embedded cluster per session, one fresh copy of the migrated template database per test."""
+"""One embedded cluster per process of pytest, one fresh copy of the migrated template database per test."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import json
 import logging
 import os
 import shutil
-import socket
 import time
+from collections import Counter
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,6 +23,7 @@ from psycopg2.extensions import cursor as Cursor
 from skeldir_huey import config, log
 from skeldir_huey.db import engine
 from tests.cluster import Cluster, Database
+from tests.processes import free_ports
 
 ROOT = Path(__file__).parents[1]
 TEMPLATE = "skeldir_template"
@@ -35,7 +36,6 @@ _NEEDED = {
     "pgbouncer": ("pgbouncer",),
     "promtool": ("promtool",),
 }
-_skipped: dict[str, int] = {}
 _numbers = itertools.count(1)
 
 
@@ -54,7 +54,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             for item in items:
                 if item.get_closest_marker(marker):
                     item.add_marker(pytest.mark.skip(reason=f"{marker} is not installed"))
-                    _skipped[marker] = _skipped.get(marker, 0) + 1
 
 
 def refuse_skip(report: pytest.TestReport | pytest.CollectReport) -> None:
@@ -81,8 +80,9 @@ def pytest_make_collect_report(
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    for marker, count in _skipped.items():
-        terminalreporter.write_line(f"SKIPPED {count} tests marked {marker}: {marker} is not installed", yellow=True)
+    reasons = Counter(report.longrepr[2] for report in terminalreporter.stats.get("skipped", []))
+    for reason, count in reasons.items():
+        terminalreporter.write_line(f"SKIPPED {count} tests: {reason.removeprefix('Skipped: ')}", yellow=True)
 
 
 def alembic_config() -> Config:
@@ -168,10 +168,7 @@ def database(cluster: Cluster, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
 @pytest.fixture
 def free_port() -> int:
     """A TCP port of 127.0.0.1 that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    return int(free_ports(1)[0])
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import socket
@@ -35,15 +36,28 @@ def bare_env(data_dir: Path, **settings: str) -> dict[str, str]:
     }
 
 
+# Below the ports that the system gives to outgoing connections, so that none takes one before its server does;
+# each of two pytest processes side by side has a half of its own.
+_HALF = 10_000
+_first = 12_000 + _HALF * (os.environ.get("PYTEST_XDIST_WORKER") == "gw1")
+_steps = itertools.count(os.getpid() * 97)
+
+
 def free_ports(count: int) -> list[str]:
-    """Return ports of 127.0.0.1 that nobody listens on now."""
-    probes = [socket.socket() for _ in range(count)]
-    for probe in probes:
-        probe.bind(("127.0.0.1", 0))
-    ports = [str(probe.getsockname()[1]) for probe in probes]
-    for probe in probes:
-        probe.close()
-    return ports
+    """Return ports of 127.0.0.1 that nobody listens on now, and that were not returned before."""
+    return [str(_free_port()) for _ in range(count)]
+
+
+def _free_port() -> int:
+    for step in _steps:
+        port = _first + step % _HALF
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+    raise AssertionError("unreachable: the steps never end")
 
 
 def run(command: list[str], env: dict[str, str], timeout: float = 60) -> subprocess.CompletedProcess[str]:

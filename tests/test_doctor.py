@@ -13,7 +13,7 @@ import pytest
 
 from skeldir_huey.config import LANES
 from skeldir_huey.db.engine import transaction
-from skeldir_huey.observability import checks
+from skeldir_huey.observability import checks, queue_checks
 from skeldir_huey.observability.checks import BAD, OK, WARN, Check
 from tests.cluster import Database
 from tests.conftest import ROOT
@@ -46,7 +46,7 @@ def well(database: Database) -> Database:
 
 
 def ask(probe: Callable[..., list[Check]], who: str = "worker", role: str | None = None) -> list[Check]:
-    if role is None and probe in checks.INSTANCE:
+    if role is None and probe in (*checks.INSTANCE, queue_checks.upkeep):
         role = "app_rw"
     with transaction(None, who=who, role=role, read_only=True) as connection:
         return probe(connection)
@@ -130,6 +130,16 @@ FAULTS: dict[str, tuple[str, Callable[..., list[Check]], str, str, str]] = {
     "paused": (
         "update huey.lane set paused_at = now(), paused_by = 'd', pause_reason = 'r' where name = 'ingest'",
         checks.lanes, "lane ingest", WARN, "paused",
+    ),
+    "held by nobody": (
+        "insert into huey.job (task_id, lane, task_name, message, state, claim_token, claimed_at) values"
+        " ('x', 'ingest', 't', '{}', 'running', gen_random_uuid(), now() - interval '2 minutes')",
+        queue_checks.upkeep, "oldest lease", BAD, "2 min",
+    ),
+    "not folded": (
+        "insert into huey.run_delta (minute, lane, task_name, done, dead, cancelled, errored, run_ms, run_hist, wait_ms,"
+        " wait_hist) values (now() - interval '1 hour', 'ingest', 't', 1, 0, 0, 0, 0, '{}', 0, '{}')",
+        queue_checks.upkeep, "roll-up", WARN, "1 h",
     ),
     "frozen": (
         "update huey.consumer set heartbeat_at = now() - interval '1 minute'", checks.lanes, "silent consumer", WARN,

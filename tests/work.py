@@ -161,6 +161,14 @@ def whose_pid() -> int:
     return os.getpid()
 
 
+@task(name="test.notes", lane="ingest")
+def notes(path: str, number: int) -> None:
+    """Write a line with one write(), so that executions can be counted."""
+    file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+    os.write(file, f"{number}\n".encode())
+    os.close(file)
+
+
 @task(name="test.sits_in_c", lane="ingest", timeout=0.5)
 def sits_in_c(seconds: float) -> None:
     """Be out of the timeout's reach: one call that does not come back to the interpreter."""

@@ -14,7 +14,7 @@ from admin.scope import limit_statements
 from skeldir_huey.config import settings
 from skeldir_huey.db.engine import transaction
 from skeldir_huey.errors import ConfigError
-from skeldir_huey.observability import checks
+from skeldir_huey.observability import checks, queue_checks
 from skeldir_huey.observability.checks import BAD, OK, Check
 
 REMEMBER_S = 5.0
@@ -36,7 +36,7 @@ class Group:
 
 # Title, role that asks, checks. The role None is the login itself.
 GROUPS: tuple[tuple[str, str | None, tuple[checks.Probe, ...]], ...] = (
-    ("Workers", "console_all", (checks.lanes, checks.scheduler)),
+    ("Workers", "console_all", (checks.lanes, checks.scheduler, queue_checks.upkeep)),
     (
         "Database",
         "console_all",

@@ -139,7 +139,7 @@ def service(connection: Connection) -> Service:
 
 
 def silence_s(consumers: Sequence[Any] | None, at: datetime, frozen_after_s: float) -> float | None:
-    """Return for how many seconds no consumer was heard of, infinite after an hour; None when one is alive or unknown."""
+    """Return for how many seconds no consumer was heard of, infinite after an hour; None when that is not too long."""
     if consumers is None:
         return None
     found = min(((at - one.heartbeat_at).total_seconds() for one in consumers), default=math.inf)

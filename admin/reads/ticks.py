@@ -39,7 +39,8 @@ class Tick:
 
 def latest(connection: Connection, name: str, until: datetime, count: int = SHOWN) -> list[Tick]:
     """Return the last due minutes up to an instant, the newest first, not further back than history is kept."""
-    task, found, at = cron.known()[name], [], until.replace(second=0, microsecond=0)
+    task, at = cron.known()[name], until.replace(second=0, microsecond=0)
+    found: list[datetime] = []
     while len(found) < count and until - at < KEPT:
         if schedule.is_due(task, at):
             found.append(at)
@@ -62,7 +63,8 @@ def between(connection: Connection, name: str, first: datetime, last: datetime, 
         raise InputError("from", f"is more than {KEPT.days} days ago: older history is not kept")
     if last > now:
         raise InputError("to", "is in the future: what is due then gets its job then")
-    task, found, at = cron.known()[name], [], first
+    task, at = cron.known()[name], first
+    found: list[datetime] = []
     while at <= last:
         if schedule.is_due(task, at):
             found.append(at)
@@ -83,7 +85,7 @@ def seen(connection: Connection, name: str, minutes: Sequence[datetime]) -> list
         .where(JobAttempt.task_id.in_(list(ids)))
         .order_by(JobAttempt.ended_at.desc(), JobAttempt.id.desc())
     )
-    found = {}
+    found: dict[str, Tick] = {}
     for row in connection.execute(ended):
         key = ids[row.task_id]
         newest = found.get(key)
@@ -94,10 +96,11 @@ def seen(connection: Connection, name: str, minutes: Sequence[datetime]) -> list
             _late(keys[key], row.claimed_at),
             newest.run_ms if newest else row.run_ms,
         )
-    for row in connection.execute(queued):
-        before = found.get(row.tick_key)
-        late_s = before.late_s if before and before.late_s is not None else _late(keys[row.tick_key], row.claimed_at)
-        found[row.tick_key] = Tick(keys[row.tick_key], row.task_id, row.state, late_s)
+    for tick, task_id, state, claimed_at in connection.execute(queued).all():
+        if tick is not None:
+            before = found.get(tick)
+            late_s = before.late_s if before and before.late_s is not None else _late(keys[tick], claimed_at)
+            found[tick] = Tick(keys[tick], task_id, state, late_s)
     return [found.get(key) or Tick(at, tick_id(key)) for key, at in keys.items()]
 
 

@@ -220,14 +220,33 @@ revoke update on huey.job from skeldir_maint;
 """
 
 
+# What one correlation id did: without these, 700,000 attempts were read for each look (15,556 blocks, now 4).
+CORRELATION = """
+set local role skeldir_maint;
+create index job_attempt_correlation on huey.job_attempt (correlation_id);
+reset role;
+create index worker_failed_jobs_correlation on worker_failed_jobs (correlation_id);
+create index attribution_recompute_jobs_correlation on attribution_recompute_jobs (last_correlation_id);
+"""
+CORRELATION_DOWN = """
+drop index attribution_recompute_jobs_correlation;
+drop index worker_failed_jobs_correlation;
+set local role skeldir_maint;
+drop index huey.job_attempt_correlation;
+reset role;
+"""
+
+
 def add_verbs() -> None:
     """D's block."""
+    op.execute(CORRELATION)
     op.execute(RELEASE)
     op.execute(MANY)
 
 
 def drop_verbs() -> None:
     """D's block."""
+    op.execute(CORRELATION_DOWN)
     op.execute(MANY_DOWN)
     op.execute(RELEASE_DOWN)
 

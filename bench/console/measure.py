@@ -41,7 +41,7 @@ def counted() -> Iterator[list[str]]:
 def sizes_of(client: FlaskClient, response: TestResponse) -> list[int]:
     """Return the bytes of a page and of each style and script that it asks for, as they are: nothing is compressed."""
     assets = ASSET.findall(response.get_data(as_text=True))
-    return [len(response.get_data()), *(len(client.get(path).get_data()) for path in assets)]
+    return [len(response.get_data()), *(len(client.get(path, buffered=True).get_data()) for path in assets)]
 
 
 def measure(client: FlaskClient, page: Page, reps: int) -> dict[str, Any]:

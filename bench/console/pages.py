@@ -48,7 +48,9 @@ select (select id::text from worker_failed_jobs where task_id = 'letter-1') as l
        (select to_char(failed_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS') || '~' || id from worker_failed_jobs
          where status = 'pending' order by failed_at, id
          offset (select count(*) / 10 from worker_failed_jobs where status = 'pending') limit 1) as deep,
-       md5('tenant1')::uuid::text as tenant, 'attempt-8' as task, md5('sale8')::uuid::text as sale,
+       md5('tenant1')::uuid::text as tenant, 'attempt-8' as task,
+       (select id::text from attribution_events where tenant_id = md5('tenant1')::uuid
+           and kind = 'conversion' order by id limit 1) as sale,
        (select id::text from attribution_recompute_jobs where tenant_id = md5('tenant1')::uuid
            and status = 'succeeded' and model_version = 'linear@1.0.0' order by created_at desc limit 1) as run,
        to_char(now() - interval '30 days', 'YYYY-MM-DD') as month_ago,

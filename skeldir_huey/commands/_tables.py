@@ -85,4 +85,6 @@ def _plain(value: Any) -> Any:
         return value.isoformat()
     if value is None or isinstance(value, bool | int | str):
         return value
+    if isinstance(value, Decimal):
+        return f"{value:f}"  # never 0E-15
     return str(value)

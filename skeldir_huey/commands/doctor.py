@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import shutil
 import textwrap
@@ -15,9 +16,10 @@ from skeldir_huey.db import embedded, urls
 from skeldir_huey.db.bootstrap import dsn
 from skeldir_huey.db.engine import engine, enter
 from skeldir_huey.errors import ConfigError, SkeldirError
-from skeldir_huey.observability import checks
+from skeldir_huey.observability import checks, queue_checks
 from skeldir_huey.observability.checks import BAD, OK, WARN, Check
 from skeldir_huey.observability.listening import listening
+from skeldir_huey.observability.same_place import Place, place_at, place_of, same_place
 
 MARKS = {OK: "ok  ", WARN: "WARN", BAD: "BAD "}
 DISK_WARN, DISK_BAD = 0.1, 0.03
@@ -88,6 +90,11 @@ def examine() -> Iterator[tuple[str, Check]]:
             yield "settings", Check("server", BAD, text, "start it with `make run`, or set DATABASE_URL")
             return
         yield "settings", _disk(given.data_dir)
+    else:
+        # The server may be anywhere, and tells its disk to superusers only.
+        text = "the server's disk cannot be seen from here: watch it where it runs; what the database takes is below"
+        yield "settings", Check("disk", OK, text)
+    yield from _places()
     asked_instance = False
     for who in ROLES:
         if who == "owner" and not given.database_owner_url and not urls.is_embedded(given):
@@ -96,6 +103,21 @@ def examine() -> Iterator[tuple[str, Check]]:
         for check in _as_login(who, with_instance=not asked_instance):
             asked_instance = asked_instance or check.name == "migrations"
             yield who, check
+
+
+def _places() -> Iterator[tuple[str, Check]]:
+    found: dict[str, Place] = {}
+    given = settings()
+    urls_given = (given.database_url, given.database_console_url, given.database_owner_url)
+    for who, url in zip(("worker", "console", "owner"), urls_given, strict=True):
+        if url is not None:
+            with contextlib.suppress(sqlalchemy.exc.DBAPIError, SkeldirError), engine(who).connect() as connection:
+                found[urls.variable_of(who)] = place_of(connection)
+    if given.database_direct_url is not None:
+        with contextlib.suppress(sqlalchemy.exc.DBAPIError):
+            found["DATABASE_DIRECT_URL"] = place_at(given.database_direct_url)
+    if len(found) > 1:  # who cannot be reached is told of with its login
+        yield "settings", same_place(found)
 
 
 def _disk(folder: object) -> Check:
@@ -117,7 +139,7 @@ def _as_login(who: str, *, with_instance: bool) -> list[Check]:
     try:
         found = _ask(who, None, login) + _ask(who, role, checks.WALL)
         if with_instance:
-            found += _ask(who, wide_role, checks.INSTANCE)
+            found += _ask(who, wide_role, (*checks.INSTANCE, queue_checks.upkeep))
         if who == "worker":
             found.append(_notify(who))
         if who == "console":

@@ -61,7 +61,7 @@ def _print(model: str, days: list[RevenueDay], channels: list[ChannelRevenue], i
         for day in days:
             line = [str(day.day), day.channel_code, day.currency, Money(day.cents, day.currency)]
             if into and day.converted_cents is not None and day.rate is not None:
-                line += [f"{day.rate:f}", str(day.rate_day), Money(day.converted_cents, into)]
+                line += [f"{day.rate.normalize():f}", str(day.rate_day), Money(day.converted_cents, into)]
             lines.append(tuple(line))
         table(names, lines)
         print()

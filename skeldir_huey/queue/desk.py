@@ -271,9 +271,11 @@ class Desk:
         self.flush()
         with self._lock:
             running = [claim for key, claim in self._held.items() if key in self._running]
-            claims = list(self._held.values())
+            finished = {success.claim.id for success in self._done}
+            claims = [claim for key, claim in self._held.items() if key not in finished]
             self._ready.clear()
         self._release(claims)
+        self.flush()  # what came to its end meanwhile is settled, not given back
         return running
 
     def _release(self, claims: list[Claim]) -> None:

@@ -27,6 +27,8 @@ _INDEXES = "set local enable_seqscan to off; set local enable_bitmapscan to off;
 # A plan that is not in this session, or is there already: another client's session, through a pooler.
 _FOREIGN_PLAN = ("26000", "42P05")
 REST_S = 5.0  # an idle process keeps two connections: this one is opened again in milliseconds
+# A deadlock, a partition that was made meanwhile.
+_ROLLED_BACK = ("40001", "40P01", "23514")
 _PLACEHOLDER = re.compile(r"%\(([a-z_]+)\)s")
 
 
@@ -103,6 +105,7 @@ class Line:
             prepare: a name under which the server keeps the plan, for statements that run all the time.
             durable: False lets the commit be forgotten by a crash of the server.
             first: a statement to run before, in the same transaction.
+            again: run it once more if the server rolled it back for a reason that is over.
         """
         with self._lock_of_this_process():
             cursor = self._execute(text, parameters, **options)
@@ -121,6 +124,7 @@ class Line:
         prepare: str | None = None,
         durable: bool = True,
         first: str = "",
+        again: bool = False,
     ) -> Any:
         database = self.database
         self._used = time.monotonic()
@@ -134,9 +138,11 @@ class Line:
                         raise
                     self._stop_preparing()  # the transaction was rolled back: nothing has happened yet
             return database.execute_sql(before + text, parameters or {})
-        except Exception:
+        except Exception as error:
             if not database.is_connection_usable():
                 database.close()
+            elif again and sqlstate(error) in _ROLLED_BACK:
+                return self._execute(text, parameters, prepare=prepare, durable=durable, first=first)
             raise
 
     def _stop_preparing(self) -> None:

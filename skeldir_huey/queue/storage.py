@@ -21,12 +21,9 @@ from skeldir_huey.db.sqlfile import sql
 from skeldir_huey.queue import lanes, suspicion
 from skeldir_huey.queue.arrays import array
 from skeldir_huey.queue.claims import Claim, ClaimedMessage
-from skeldir_huey.queue.line import Line, sqlstate
+from skeldir_huey.queue.line import Line
 
 RAW = "raw"  # task name of messages that came through the raw storage interface
-
-# The server rolled back and says so, for a reason that is over: a deadlock, a partition that was made meanwhile.
-_AGAIN = ("40001", "40P01", "23514")
 
 psycopg2.extras.register_uuid()
 
@@ -132,17 +129,11 @@ class PostgresStorage(SqlStorage):
         """
         order = list(turn or self.lanes)
         name = "claim_capped" if self.capped else "claim"
+        parameters = {"lanes": order, "total": total, "token": token, "consumer_id": self.consumer_id, "now": now}
         # A claim that a crash of the server forgets was never made: only settlements have to last.
         rows = self._line.rows(
             statement(name),
-            {
-                "lanes": order,
-                "total": total,
-                "token": token,
-                "consumer_id": self.consumer_id,
-                "now": now,
-                "suspects": suspects,
-            },
+            parameters | {"suspects": suspects},
             prepare=None if self.capped else name,
             durable=False,
             first=statement("claim_gate") if self.capped else "",
@@ -164,12 +155,7 @@ class PostgresStorage(SqlStorage):
     def settle_done(self, parameters: dict[str, Any]) -> set[int]:
         """End jobs that succeeded, over a connection of their own; returns the ids of those whose claim still held."""
         given = {name: array(value) if isinstance(value, list) else value for name, value in parameters.items()}
-        try:
-            rows = self._settling.rows(statement("settle_done"), given, prepare="settle_done")
-        except Exception as error:
-            if sqlstate(error) not in _AGAIN:
-                raise
-            rows = self._settling.rows(statement("settle_done"), given, prepare="settle_done")
+        rows = self._settling.rows(statement("settle_done"), given, prepare="settle_done", again=True)
         return {row[0] for row in rows}
 
     def enqueue(self, data: bytes, priority: float | None = None) -> None:

@@ -7,8 +7,8 @@ from flask import Flask
 from jinja2.bccache import Bucket, BytecodeCache
 
 # The product's kind of hash at a thousandth of its cost; tests/admin/test_users.py signs in at the full one.
-_COST = {"time_cost": 1, "memory_cost": 64, "parallelism": 1}
-hasher = argon2.PasswordHasher(**_COST)
+hasher = argon2.PasswordHasher(time_cost=1, memory_cost=64, parallelism=1)
+_COST = {f"argon2__{name}": getattr(hasher, name) for name in ("time_cost", "memory_cost", "parallelism")}
 
 
 class _Compiled(BytecodeCache):
@@ -30,6 +30,6 @@ _compiled = _Compiled()
 
 def make_quick(app: Flask) -> Flask:
     """Let this console take cheap hashes as they are, and templates from those before."""
-    app.extensions["security"].pwd_context.update(**{f"argon2__{name}": cost for name, cost in _COST.items()})
+    app.extensions["security"].pwd_context.update(**_COST)
     app.jinja_env.bytecode_cache = _compiled
     return app

@@ -20,6 +20,7 @@ from bench.console.pages import pages
 from bench.console.reach import MAX_KB, MAX_REQUESTS, MAX_STATEMENTS
 from bench.console.seed import Seeder
 from skeldir_huey import config
+from skeldir_huey.db import engine
 from tests.admin.world import PASSWORD, sign_in, start_console
 from tests.cluster import Cluster, Database
 from tests.conftest import copy_of_template, point_at
@@ -60,6 +61,7 @@ def place(cluster: Cluster) -> Iterator[Place]:
                      (user_id,))  # fmt: skip
         yield made
         made.close()
+        engine.dispose()
     config.settings.cache_clear()
 
 

@@ -299,6 +299,8 @@ def paths(world: World) -> dict[str, str]:
         "dead-empty": "/admin/dead/jobs/?status=abandoned&queue=llm",
         "letter": f"/admin/dead/{world.a.letter}/",
         "confirm": f"/admin/dead/{world.a.letter}/abandon",
+        "letter-edit": f"/admin/dead/{world.a.letter}/edit",
+        "dead-decide": "/admin/dead/error/0000000000000000",
         "recompute": "/admin/recompute/?until=2025-06-12",
         "recompute-ask": f"/admin/recompute/ask{scope}&start=2025-05-20&end=2025-06-03",
         "run": f"/admin/recompute/{world.a.run}/",

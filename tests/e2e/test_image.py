@@ -22,11 +22,13 @@ import pytest
 
 from tests.cluster import Database
 from tests.conftest import ROOT
+from tests.processes import free_ports
 from tests.waiting import until
 
 LINES = (ROOT / "ops" / "Containerfile").read_text(encoding="utf-8").splitlines()
 BIN = Path(sys.executable).parent
 USER = 10001
+Start = Callable[..., tuple[subprocess.Popen[bytes], Path]]
 
 
 @pytest.fixture
@@ -51,8 +53,14 @@ def app() -> Iterator[Path]:
 
 
 @pytest.fixture
-def start(app: Path, env: dict[str, str], tmp_path: Path) -> Iterator[Callable[..., Path]]:
-    """Start a command of the image; returns where its output goes. All are ended with the test."""
+def env(env: dict[str, str]) -> dict[str, str]:
+    (port,) = free_ports(1)
+    return env | {"SKELDIR_WEB_PORT": str(port)}
+
+
+@pytest.fixture
+def start(app: Path, env: dict[str, str], tmp_path: Path) -> Iterator[Start]:
+    """Start a command of the image; returns its process and where its output goes. All are ended with the test."""
     settings = env | {
         "PATH": f"{BIN}:{os.environ['PATH']}",
         "PYTHONPATH": f"{app}:{app / 'without'}",
@@ -63,18 +71,19 @@ def start(app: Path, env: dict[str, str], tmp_path: Path) -> Iterator[Callable[.
     user = _user()
     started: list[subprocess.Popen[bytes]] = []
 
-    def run(*command: str) -> Path:
+    def run(*command: str) -> tuple[subprocess.Popen[bytes], Path]:
         log = tmp_path / f"{len(started)}.log"
         with log.open("wb") as stream:
             process = subprocess.Popen(
                 command, cwd=app, env=settings, stdout=stream, stderr=stream, user=user, group=user
             )
         started.append(process)
-        return log
+        return process, log
 
     yield run
     for process in started:
-        process.send_signal(signal.SIGTERM)
+        if process.poll() is None:
+            process.send_signal(signal.SIGTERM)
     assert [process.wait(20) for process in started] == [0] * len(started)
 
 
@@ -82,8 +91,11 @@ def _user() -> int | None:
     """Return the image's user, if this one may become it and it may pass the folders above the virtualenv."""
     if os.geteuid() != 0:
         return None
-    looked = subprocess.run([sys.executable, "-c", "import huey"], cwd="/", user=USER, capture_output=True, check=False)
-    return USER if looked.returncode == 0 else None
+    try:
+        subprocess.run([sys.executable, "-c", "import huey"], cwd="/", user=USER, capture_output=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return USER
 
 
 def answer(port: str, path: str) -> bytes:
@@ -100,11 +112,9 @@ def not_yet() -> Iterator[None]:
         pass
 
 
-def test_worker_and_console_start_from_what_is_copied(
-    database: Database, start: Callable[..., Path], env: dict[str, str]
-) -> None:
+def test_worker_and_console_start_from_what_is_copied(database: Database, start: Start, env: dict[str, str]) -> None:
     command = json.loads(next(line for line in LINES if line.startswith("CMD ")).removeprefix("CMD "))
-    said = start(*command)
+    _, said = start(*command)
     health: list[bytes] = []
 
     def healthy() -> bool:
@@ -114,7 +124,7 @@ def test_worker_and_console_start_from_what_is_copied(
 
     until(healthy, 30, said.read_text)
     assert json.loads(health[0])["status"] == "ok"
-    shown = start("python", "-m", "skeldir_huey", "web")
+    _, shown = start("python", "-m", "skeldir_huey", "web")
     ready: list[bytes] = []
 
     def answers() -> bool:
@@ -123,8 +133,8 @@ def test_worker_and_console_start_from_what_is_copied(
         return bool(ready)
 
     until(answers, 30, shown.read_text)
-    migrated = start("alembic", "current")
-    until(lambda: "(head)" in migrated.read_text(), 30, migrated.read_text)
+    migrations, told = start("alembic", "current")
+    assert migrations.wait(30) == 0 and "(head)" in told.read_text()
 
 
 def test_the_user_is_a_number_and_nobody_special() -> None:

@@ -10,12 +10,13 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 from tests.admin.world import World, add_user, make_world
 from tests.cluster import Database
 from tests.conftest import program
-from tests.e2e import busy_letters
 from tests.e2e.conftest import StartConsumer
 from tests.e2e.showcase import browser, console, enter
 from tests.factories import make_tenant
 from tests.queue.test_bulk_letters import add_letters
 from tests.waiting import until
+
+pytestmark = pytest.mark.chromium
 
 OPERATOR = "operator@example.com"
 
@@ -133,29 +134,6 @@ def test_a_canary_succeeds_and_then_the_others_go(
     until(lambda: database.value(ended) == 30, 20)
     page.goto(f"{address}/admin/dead/")
     expect(page.get_by_role("heading", name="No dead letters")).to_be_visible()
-
-
-@pytest.mark.parametrize("width", [1280, 390])
-def test_every_page_of_letters_is_whole(started: Browser, address: str, world: World, width: int) -> None:
-    busy_letters.fill(world)
-    context = started.new_context(viewport={"width": width, "height": 844})
-    page = context.new_page()
-    said: list[str] = []
-    page.on("console", lambda message: said.append(message.text) if message.type in ("error", "warning") else None)
-    page.on("pageerror", lambda error: said.append(str(error)))
-    enter(page, address, world.admin)
-    more = {"decide": "/admin/dead/error/0000000000000000", "edit": f"/admin/dead/{world.a.letter}/edit"}
-    requests: list[str] = []
-    page.on("request", lambda request: requests.append(request.url))
-    for name, path in (busy_letters.paths(world) | more).items():
-        requests.clear()
-        response = page.goto(address + path, wait_until="networkidle")
-        assert response is not None and response.status == 200, (name, response and response.status)
-        assert said == [], (name, said)
-        assert len([url for url in requests if url.startswith(address)]) <= 6, (name, requests)
-        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), name
-        assert page.locator("h1").count() == 1 and page.locator("time:not([datetime])").count() == 0, name
-    context.close()
 
 
 def test_without_script_the_list_acts_too(started: Browser, address: str, world: World) -> None:

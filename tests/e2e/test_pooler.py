@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -21,6 +22,7 @@ from tests.e2e.conftest import StartConsumer
 from tests.e2e.test_deaths import RUNS_AGAIN_WITHIN_S, at_the_gate, closed_gate, effects
 from tests.factories import make_event, make_tenant
 from tests.queue.test_pool import THREADS, TRANSACTIONS, ask
+from tests.test_doctor import doctor
 from tests.waiting import until
 
 pytestmark = pytest.mark.pgbouncer
@@ -118,6 +120,19 @@ def test_without_a_direct_url_the_heartbeat_tells_life_from_death(
         database.query("select pg_terminate_backend(pid) from pg_stat_activity where wait_event_type = 'Lock'")
     second = start_consumer(**settings)
     until(lambda: effects(database) == 1, 20, second.log.read_text)
+
+
+def test_doctor_says_that_listen_does_not_work(database: Database, pooler: str, env: dict[str, str]) -> None:
+    """Three ways: past the pooler it delivers, through it it stays silent, and with no direct URL nobody asks."""
+    states: list[tuple[str, str]] = []
+    for direct in (database.url("app_user"), pooler, ""):
+        _, out = doctor(env | {"DATABASE_URL": pooler, "DATABASE_DIRECT_URL": direct}, "--json")
+        (found,) = [check for check in json.loads(out)["checks"] if check["name"] == "notify"]
+        states.append((found["state"], found["meaning"]))
+        assert found["advice"] or found["state"] == "ok"
+    (good, delivered), (bad, silent), (warn, unset) = states
+    assert (good, bad, warn) == ("ok", "bad", "warn")
+    assert "LISTEN delivers" in delivered and "leads through a pooler" in silent and "not set" in unset
 
 
 @pytest.mark.parametrize("pooler", [2], indirect=True)

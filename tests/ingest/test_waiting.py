@@ -70,6 +70,10 @@ def test_refund_without_sale_is_said_after_30_days_and_its_sale_still_takes_it(
     assert (status, field) == ("pending", "order_id")
     assert message.startswith("no sale of the order 'o1' came within 30 days. If the sale is to come, import it")
     assert database.value("select count(*) from waiting_adjustments") == 1
+    database.query("update dead_events set remediation_status = 'ignored'")
+    refuse_overdue_daily()
+    run_all()
+    assert [row[0] for row in records(database)] == ["ignored"], "somebody has seen it"
     run_import(tmp_path, REFUND)
     assert (len(records(database)), database.value("select count(*) from waiting_adjustments")) == (1, 1)
     run_import(tmp_path, SALE)

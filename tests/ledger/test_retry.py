@@ -12,6 +12,7 @@ import pytest
 from skeldir_huey import cli
 from skeldir_huey.db.engine import transaction
 from skeldir_huey.errors import InputError
+from skeldir_huey.log import HIDDEN
 from skeldir_huey.tasks.refused import check_record, retry_in
 from tests.cluster import Database
 from tests.factories import make_tenant
@@ -103,7 +104,7 @@ def test_check_says_beforehand_what_its_retry_would(database: Database, tenant: 
         check_record(connection, good)
         for change, field in (
             ({"payload": PAYMENT | {"amount": "1.005"}}, "amount"),
-            ({"payload": PAYMENT | {"currency": "[redacted]"}}, "currency"),
+            ({"payload": PAYMENT | {"order_id": HIDDEN}}, "order_id"),
             ({"reading": None}, "reading"),
         ):
             with pytest.raises(InputError) as refused:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from skeldir_huey.queue.desk import LOW, MAX_BATCH, Desk
+from skeldir_huey.queue.desk import LOW, MAX_BATCH, Desk, Success
 from skeldir_huey.queue.executor import SkeldirHuey
 from skeldir_huey.tasks.housekeeping import ping
 from tests.cluster import Database
@@ -90,3 +90,20 @@ def test_a_late_finish_does_not_drop_the_new_claim_on_the_same_job(desk: Desk, h
     assert desk.is_mine(new.id, new.token)
     desk.forget(new)
     assert not desk.is_mine(new.id, new.token)
+
+
+def test_a_job_that_ends_during_the_stop_is_settled_and_not_given_back(desk: Desk, database: Database) -> None:
+    """Its worker came in after the last settlement: given back, the job would run twice."""
+    claim = desk.take(0)
+    assert claim is not None
+    flush = desk.flush
+
+    def flushes_too_early() -> None:
+        flush()
+        if claim.id in desk._running:
+            desk.success(Success(claim, None, None, 1.0, "w", None))
+
+    desk.flush = flushes_too_early  # type: ignore[method-assign]
+    desk.release_all()
+    assert database.query("select task_id, outcome from huey.job_attempt") == [(claim.task_id, "done")]
+    assert running(database) == 0

@@ -6,7 +6,6 @@ constraint" in the settlement of up to 50 jobs, which then ran twice.
 
 from __future__ import annotations
 
-import datetime as dt
 import threading
 import uuid
 from typing import Any
@@ -21,7 +20,7 @@ from tests.waiting import until
 
 PARTITIONS = "select relname from pg_class where relname ~ '^job_attempt_[0-9]{8}$' and relkind = 'r'"
 BY_HAND = """
-create table huey.job_attempt_by_hand (like huey.job_attempt including defaults including constraints including indexes);
+create table huey.job_attempt_by_hand (like huey.job_attempt including defaults including indexes);
 grant all on huey.job_attempt_by_hand to public;
 alter table huey.job_attempt attach partition huey.job_attempt_by_hand for values from ('2020-01-01') to ('2100-01-01');
 """

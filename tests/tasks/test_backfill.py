@@ -159,6 +159,27 @@ def test_command_watches_and_ctrl_c_says_how_to_go_on(
     assert database.value("select count(*) from backfills") == 1
 
 
+def test_command_cancels_and_resumes(
+    database: Database, tenant: UUID, run_all: RunAll, capsys: pytest.CaptureFixture[str]
+) -> None:
+    of = ["backfill", "--tenant", "acme"]
+    assert cli.main([*of, "--from", "2025-06-01", "--to", "2025-06-04", "--no-wait", "--json"]) == 0
+    started = json.loads(capsys.readouterr().out)
+    assert (started["status"], started["day_count"], started["done_count"]) == ("running", 3, 0)
+    assert cli.main([*of, "--cancel", started["id"]]) == 0
+    assert f"backfill {started['id']} cancelled, 0 of 3 days done" in capsys.readouterr().out
+    run_all()
+    assert database.value("select count(*) from attribution_recompute_jobs") == 0
+    assert cli.main([*of, "--resume", started["id"], "--no-wait"]) == 0
+    run_all()
+    capsys.readouterr()
+    assert cli.main([*of, "--cancel", started["id"]]) == 1
+    assert "is done" in capsys.readouterr().err
+    assert cli.main([*of, "--cancel", str(uuid4())]) == 1
+    assert cli.main([*of, "--cancel", "soon"]) == 2
+    assert "--cancel: " in capsys.readouterr().err
+
+
 def test_late_data_of_a_busy_tenant_is_not_starved(database: Database, tenant: UUID, run_all: RunAll) -> None:
     database.query(
         "insert into attribution_dirty_ranges (tenant_id, range_start, range_end, reason) values (%s, %s, %s, 'test')",

@@ -62,7 +62,7 @@ def test_create_list_publish(tenant: UUID, out: Output) -> None:
     assert cli.main(["models", "list", *OF, "--csv"]) == 0
     assert [line["model_version"] for line in csv.DictReader(io.StringIO(out()))] == ["house@1", "position_based@1.0.0"]
     assert cli.main(["models", "list", *OF]) == 0
-    assert "house@1               even_split      published  " in out()
+    assert "house@1               even_split      yes        " in out()
 
 
 def test_compare_and_explain(database: Database, tenant: UUID, event: UUID, out: Output) -> None:
@@ -109,6 +109,24 @@ def test_training_as_command_and_as_job(
     ]
 
 
+def test_channel_report(database: Database, tenant: UUID, event: UUID, out: Output) -> None:
+    make_event(database, tenant, kind="touch", minutes=5, channel="organic")
+    asked = ["models", "report", *OF, "markov_global", "--from", "2025-06-01", "--to", "2025-07-30", "--order", "2"]
+    assert cli.main([*asked, "--json"]) == 0
+    told = json.loads(out())
+    assert (told["order"], told["conversion_count"], told["null_count"]) == (2, 1, 1)
+    assert {row["channel"]: row["share"] for row in told["shares"]} == {
+        "direct": "0.500000000000000", "email": "0.500000000000000", "organic": "0.000000000000000",
+    }  # fmt: skip
+    assert cli.main(asked) == 0
+    said = out()
+    assert "markov_global of order 2: 1 journeys converted, 1 did not; from and to hold 95 %" in said
+    assert "email    0.5000" in said
+    assert cli.main([*asked[:3], "acme", "shapley_set", *asked[5:-2], "--csv"]) == 0
+    assert out().splitlines()[0] == "channel,share,low,high,removal_effect"
+    assert database.value("select count(distinct report_id) from attribution_channel_reports") == 3, "each is kept"
+
+
 def test_paths_are_counted_at_night_where_events_came(
     database: Database, tenant: UUID, event: UUID, run_all: Callable[[], int]
 ) -> None:
@@ -136,6 +154,12 @@ def test_paths_are_counted_at_night_where_events_came(
         (["models", "create", *OF, "markov_path@1"], "params.order: expected a whole number from 1 to 3"),
         (["models", "create", *OF, "linear@1", "--param", "lookback_s"], "--param: expected NAME=VALUE"),
         (["models", "create", *OF, "linear@1", "--train-from", "2025-06-01"], "--train-from: only markov_path"),
+        (["models", "report", *OF, "shapley_set", "--from", "June", "--to", "2025-06-30"], "--from: expected a day"),
+        (["models", "report", *OF, "shapley_set", "--from", "2025-06-02", "--to", "2025-06-01"], "last_day: must not"),
+        (
+            ["models", "report", *OF, "markov_global", "--from", "2025-06-01", "--to", "2025-06-30", "--order", "4"],
+            "--order: expected",
+        ),
         (["models", "create", *OF, "markov_path@1", "--train-from", "June"], "--train-from: expected a day"),
         (["models", "create", *OF, "markov_path@1", "--train-from", "2025-06-01"], "--train-to: expected a day"),
         (["models", "publish", *OF, "linear@1"], "model_version: unknown version 'linear@1'"),

@@ -88,6 +88,7 @@ class Run(Base):
             unique=True,
         ),
         Index("attribution_recompute_jobs_recent", "tenant_id", text("created_at desc"), text("id desc")),
+        Index("attribution_recompute_jobs_correlation", "last_correlation_id"),
         Index("attribution_recompute_jobs_all", text("created_at desc"), text("id desc")),
         Index("attribution_recompute_jobs_status", "status", text("created_at desc"), text("id desc")),
         Index(

@@ -53,6 +53,7 @@ class FailedJob(Base):
         Index("worker_failed_jobs_task", "tenant_id", "task_id", unique=True, postgresql_nulls_not_distinct=True),
         Index("worker_failed_jobs_recent", "tenant_id", text("failed_at desc"), text("id desc")),
         Index("worker_failed_jobs_status", "status", text("failed_at desc"), text("id desc")),
+        Index("worker_failed_jobs_correlation", "correlation_id"),
         Index("worker_failed_jobs_all", text("failed_at desc"), text("id desc")),
         Index(
             "worker_failed_jobs_args",
@@ -207,6 +208,7 @@ class JobAttempt(Base):
         sa.PrimaryKeyConstraint("ended_at", "id"),
         CheckConstraint("outcome in ('done', 'errored', 'dead', 'cancelled', 'released', 'worker_lost')"),
         Index("job_attempt_task", "task_id"),
+        Index("job_attempt_correlation", "correlation_id"),
         Index("job_attempt_tenant", "tenant_id", text("ended_at desc"), text("id desc")),
         Index(
             "job_attempt_outcome",
