@@ -6,7 +6,7 @@ BENCH := .venv-bench
 TESTS ?= tests
 
 .DEFAULT_GOAL := help
-.PHONY: help run stop status demo clean-demo test lint audit format install install-dev bench-queue bench-console bench-attribution clean
+.PHONY: help run stop status demo clean-demo test lint audit format install install-dev bench-queue bench-console bench-attribution bench-reports clean
 .NOTPARALLEL:
 
 help: ## list the commands
@@ -55,6 +55,9 @@ bench-console: $(BIN)/.installed ## time every page on full tables; SCALE=20000 
 
 bench-attribution: $(BIN)/.installed $(BENCH)/.installed ## measure attribution; ARGS=--quick takes 2 minutes, SCALE= is events
 	@exec $(BIN)/python -m bench.attribution $(ARGS)
+
+bench-reports: $(BIN)/.installed ## measure refreshes, triggers, import; SCALE= is allocations, 10000000 take 5 minutes
+	@exec $(BIN)/python -m bench.reports $(ARGS)
 
 clean: ## delete the virtualenvs and caches; data stays
 	rm -rf .venv $(BENCH) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -15,7 +15,7 @@ depends_on = None
 
 # --- A: attribution ---------------------------------------------------------------------------------------------------
 
-# The promise of 0001's function, now kept in one of two ways. A few rows are looked up by key, event by event. Many
+# The promise of the function of 0001 and 0010, now kept in one of two ways. A few rows are looked up by key, event by event. Many
 # that lie together, as a run writes them, are read once by their range of times and added up: half the price. For this
 # each row must be dated as its event, which is checked too: so no row of an event lies outside the range.
 SUM_CHECK = """
@@ -60,8 +60,8 @@ begin
          limit 1
       $check$ into bad using part.tenant_id, part.model_version, part.first_at, part.last_at;
     else
-      -- The orders by key are there for the plan: on a table without statistics the index by time costs the same to
-      -- the planner, and reads a tenant's whole day for each event.
+      -- The version is compared as an expression, so that only the key's index serves: to the planner the index by time
+      -- costs the same while statistics do not know the version, and it reads all of the version's rows for each event.
       select sums.*, e.revenue_cents, e.occurred_at
         into bad
         from (select touched.event_id, sum(x.allocated_revenue_cents) as cents, sum(x.allocation_ratio) as ratio,
@@ -73,8 +73,8 @@ begin
                  select a.allocated_revenue_cents, a.allocation_ratio, a.converted_at
                    from public.attribution_allocations a
                   where a.tenant_id = touched.tenant_id and a.event_id = touched.event_id
-                    and a.model_version = touched.model_version
-                  order by a.channel_code) x
+                    and a.model_version || '' = touched.model_version
+                  order by a.model_version, a.channel_code) x
                group by touched.event_id) sums
         left join lateral (
           select v.revenue_cents, v.occurred_at
@@ -102,15 +102,15 @@ end
 $$;
 """
 
-# As 0001 made it.
+# As 0010 made it.
 SUM_CHECK_BEFORE = """
 create or replace function app.check_allocation_sums() returns trigger language plpgsql
   set search_path = pg_catalog, public, pg_temp as $$
 declare
   bad record;
 begin
-  -- The orders by key are there for the plan: on a table without statistics the index by time costs the same to the
-  -- planner, and reads a tenant's whole day for each event.
+  -- The version is compared as an expression, so that only the key's index serves: to the planner the index by time
+  -- costs the same while statistics do not know the version, and it reads all of the version's rows for each event.
   select sums.*, e.revenue_cents
     into bad
     from (select touched.tenant_id, touched.event_id, touched.model_version,
@@ -120,8 +120,8 @@ begin
              select a.allocated_revenue_cents, a.allocation_ratio
                from public.attribution_allocations a
               where a.tenant_id = touched.tenant_id and a.event_id = touched.event_id
-                and a.model_version = touched.model_version
-              order by a.channel_code) x
+                and a.model_version || '' = touched.model_version
+              order by a.model_version, a.channel_code) x
            group by touched.tenant_id, touched.event_id, touched.model_version) sums
     left join lateral (
       select v.revenue_cents

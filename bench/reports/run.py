@@ -14,11 +14,12 @@ from psycopg2 import extensions
 from bench.queue import machine, table
 from bench.queue.reach import Aim, aim
 from bench.queue.server import Server
-from bench.reports import guards, options, refreshes
+from bench.reports import guards, imports, options, refreshes
 from bench.session import on_a_server, say
 
 # A ratio of two times that are both so short says nothing about the rows.
 NOISE_MS = 10.0
+MOST_IMPORTED = 100_000
 # A payload is read through; the exact sum may cost as much as the floor: 2 x in all.
 LIMITS = {"personal data, with payload": "<= 1", "exact sums of allocations": "<= 1"}
 SHOWN = ("seed_s", "full_ms", "change_ms", *(f"{report}_ms" for report in refreshes.REPORTS))
@@ -56,8 +57,10 @@ def _measure(server: Server, chosen: argparse.Namespace) -> int:
         rows.append(_in_database(server, refreshes.measure, size, chosen.times))
     say("triggers …")
     costs = _in_database(server, guards.measure, 3 * chosen.times)
+    say("import …")
+    imported = imports.measure(server, max(min(chosen.scale // 100, MOST_IMPORTED), 1))
     aims = reach(rows, costs)
-    print(f"\n{_tables(rows, costs)}\n\n{table.aims(aims)}", flush=True)
+    print(f"\n{_tables(rows, costs)}\n\nimport: {imported}\n\n{table.aims(aims)}", flush=True)
     whole = {
         "began": began.isoformat(timespec="seconds"),
         "took_s": round((dt.datetime.now(dt.UTC) - began).total_seconds(), 1),
@@ -66,6 +69,7 @@ def _measure(server: Server, chosen: argparse.Namespace) -> int:
         "versions": versions,
         "refreshes": rows,
         "triggers": costs,
+        "import": imported,
         "reach": aims,
     }
     out = Path(chosen.out)

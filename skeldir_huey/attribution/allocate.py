@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+from skeldir_huey.attribution.journeys import AT_ONCE
 from skeldir_huey.attribution.models import model_of
 from skeldir_huey.attribution.types import ModelSpec
 from skeldir_huey.db.sqlfile import sql
@@ -21,13 +22,16 @@ _COMMON = frozenset(("tenant_id", "window_start", "window_end"))
 _COUNTS = frozenset(("even_split", "first_touch", "last_touch", "last_non_direct", "linear", "shapley_set"))
 
 
-def statement(specs: Sequence[ModelSpec], into: str = "allocate") -> tuple[str, dict[str, Any]]:
+def statement(
+    specs: Sequence[ModelSpec], into: str = "allocate", *, is_long: bool = False
+) -> tuple[str, dict[str, Any]]:
     """Return a statement that writes allocations with those of the models set in, and the parameters of these.
 
     Versions that agree on which touches count share one build of the journeys; version number n, from 1, is the nth.
 
     Args:
         into: allocate, or allocate_first where none of the versions has allocations in the window.
+        is_long: the window is a good part of all, see `journeys.is_long`.
     """
     builds: dict[tuple[tuple[str, ...], str], int] = {}
     parts: list[str] = []
@@ -36,6 +40,8 @@ def statement(specs: Sequence[ModelSpec], into: str = "allocate") -> tuple[str, 
         model = model_of(spec.model_type)
         *journeys, credits = model.statements(spec.params)
         own = model.values(spec.params)
+        if is_long:
+            journeys = [AT_ONCE.get(name, name) for name in journeys]
         if journeys:
             kept = {name: value for name, value in own.items() if name in _names(journeys)}
             build = builds.setdefault((tuple(journeys), repr(sorted(kept.items()))), len(builds) + 1)

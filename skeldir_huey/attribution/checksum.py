@@ -11,16 +11,11 @@ from skeldir_huey.db.sqlfile import sql
 
 
 class _Hash:
-    """A file that only keeps the hash of what was written to it."""
+    """A file that only keeps the hash of what was written to it, called once per row: its `write` is C's own."""
 
     def __init__(self) -> None:
-        self._sha256 = hashlib.sha256()
-
-    def write(self, data: bytes | str) -> None:
-        self._sha256.update(data if isinstance(data, bytes) else data.encode())
-
-    def digest(self) -> bytes:
-        return self._sha256.digest()
+        sha256 = hashlib.sha256()
+        self.write, self.digest = sha256.update, sha256.digest
 
 
 def checksum(connection: Connection, values: dict[str, Any]) -> bytes:

@@ -10,6 +10,7 @@ from sqlalchemy.engine import Connection
 from skeldir_huey.attribution import runs
 from skeldir_huey.attribution.allocate import statement
 from skeldir_huey.attribution.checksum import checksum
+from skeldir_huey.attribution.journeys import is_long
 from skeldir_huey.attribution.refunds import allocate_adjustments
 from skeldir_huey.attribution.store import read_version
 from skeldir_huey.attribution.totals import keep as keep_totals
@@ -59,6 +60,8 @@ def recompute_together(connection: Connection, tenant_id: UUID, run_ids: Sequenc
     # In one order, so that two transactions never wait for one another in a circle.
     for model_version in sorted(run.model_version for run in found):
         rows(connection, sql("attribution", "lock_model"), window | {"model_version": model_version})
+    # Again: a run that had the lock may have changed what these have.
+    found = [runs.read(connection, tenant_id, run_id) for run_id in run_ids]
     # Before the events are read: what an import commits after this keeps its range, and so its own run.
     for run in found:
         rows(connection, sql("attribution", "forget_dirty"), window | {"model_version": run.model_version})
@@ -69,7 +72,8 @@ def recompute_together(connection: Connection, tenant_id: UUID, run_ids: Sequenc
         "run_ids": [run.id for run in found],
     }
     known = rows(connection, sql("attribution", "any_allocation"), versions)[0]["known"]
-    text, values = statement(specs, "allocate" if known else "allocate_first")
+    into = "allocate" if known else "allocate_first"
+    text, values = statement(specs, into, is_long=is_long(connection, window))
     values |= versions
     rows(connection, sql("attribution", "tune"))
     ended, written = [], []
@@ -79,11 +83,13 @@ def recompute_together(connection: Connection, tenant_id: UUID, run_ids: Sequenc
         if changed_spans := [part["changed_spans"] for part in (counts, refunds) if part["changed_spans"]]:
             runs.mark_stale(connection, run, changed_spans)
             written.append(run)
+        # Each run that changes a window says so to the others: what none has touched since has the hash it had.
+        kept = None if changed_spans or run.stale_since else run.checksum
         outcome = Outcome(
             conversion_count=counts["conversion_count"],
             allocation_count=counts["allocation_count"] + refunds["allocation_count"],
             changed_count=counts["changed_count"] + refunds["changed_count"],
-            checksum=checksum(connection, window | {"model_version": run.model_version}),
+            checksum=kept or checksum(connection, window | {"model_version": run.model_version}),
         )
         ended.append(runs.succeed(connection, tenant_id, run.id, outcome))
     after = before | totals_of(connection, written, window)

@@ -154,7 +154,8 @@ def initialise(pgdata: Path, binaries: Path, version: int, run_as: dict[str, Any
 
 
 def start(pgdata: Path, binaries: Path, run_as: dict[str, Any], tell: Say) -> None:
-    options = f"-c listen_addresses= -c port=5432 -k {shlex.quote(str(_socket_dir(pgdata, run_as)))}"
+    options = "-c listen_addresses= -c port=5432 -c autovacuum_naptime=10s"  # a queue's table is soon full of dead rows
+    options += f" -k {shlex.quote(str(_socket_dir(pgdata, run_as)))}"
     command: list[str | Path] = [
         binaries / "pg_ctl",
         "start",

@@ -6,7 +6,7 @@ from sqlalchemy.engine import Connection
 
 from skeldir_huey.config import settings
 from skeldir_huey.observability.asking import ask
-from skeldir_huey.observability.checks import BAD, OK, WARN, Check, seconds
+from skeldir_huey.observability.checks import BAD, OK, QUESTIONS, WARN, Check, seconds
 
 RESCUE_S = 10.0  # a consumer that is gone is found within this time after its lease ended
 UNFOLDED_WARN_S = 900.0
@@ -16,6 +16,9 @@ def upkeep(connection: Connection) -> list[Check]:
     """How old is the oldest lease, and how far behind are the roll-ups?"""
     found = ask(connection, "doctor_queue")[0]
     return [_lease(found["silent_s"]), _roll_up(found["unfolded_s"])]
+
+
+QUESTIONS[upkeep] = ("doctor_queue",)
 
 
 def _lease(silent_s: float | None) -> Check:

@@ -160,7 +160,8 @@ class Desk:
                 self._held.update((claim.id, claim) for claim in claims)
                 self._ready.extend(claims)
                 self._pending_tokens.discard(token)
-        self._turn.append(self._turn.pop(0))
+        if claims:  # else a suspect may be what its lane begins with: the process is to become empty for it
+            self._turn.append(self._turn.pop(0))
         self._batch_began, self._batch_size, self._batch_came = now, len(claims), time.monotonic()
 
     # -- settling -----------------------------------------------------------------------------------------------------

@@ -6,66 +6,15 @@ import csv
 import io
 import re
 from collections.abc import Callable
-from uuid import UUID, uuid4
 
 from flask.testing import FlaskClient
 
-from skeldir_huey.attribution import runs
-from skeldir_huey.attribution.recompute import recompute
-from skeldir_huey.attribution.store import create_model_version
-from skeldir_huey.db.engine import transaction
-from tests.admin.reading import cells, figures, page, part, plain
+from tests.admin.journeys import DAYS, amount, compute, journeys, tables
+from tests.admin.reading import cells, page, part, plain
 from tests.admin.world import MODEL, World, allocate, token_of
 from tests.factories import make_event, make_tenant
 
 Client = Callable[[str | None], FlaskClient]
-
-DAYS = "start=2025-06-01&end=2025-06-03"
-
-
-def compute(world: World, *names: str) -> list[str]:
-    """Make versions of the models as the product does, and compute June's first three days under each, for real."""
-    tenant = world.a.tenant_id
-    made = []
-    with transaction(tenant) as connection:
-        for name in names:
-            spec = create_model_version(connection, tenant, name, "2.0.0")
-            made.append(spec.model_version)
-    for version in made:
-        run_window(world, version)
-    return made
-
-
-def run_window(world: World, version: str) -> UUID:
-    tenant = world.a.tenant_id
-    identity = runs.identify(tenant, "2025-06-01T00:00Z", "2025-06-04T00:00Z", version)
-    with transaction(tenant) as connection:
-        run = runs.start(connection, identity, None, None)
-    with transaction(tenant) as connection:
-        recompute(connection, tenant, run.id)
-    return run.id
-
-
-def journeys(world: World) -> dict[str, UUID]:
-    """Add sales in three currencies with journeys that divide badly, and a refund; return the sales by currency."""
-    database, tenant = world.database, world.a.tenant_id
-    sales = {}
-    for number, (currency, cents) in enumerate((("USD", 10_001), ("JPY", 1_000), ("KWD", 12_345))):
-        visitor = uuid4()
-        for step, channel in enumerate(("email", "google_search_paid", "facebook_paid", "email")):
-            make_event(
-                database, tenant, kind="touch", minutes=1500 + 10 * number + step, visitor=visitor, channel=channel
-            )
-        sales[currency] = make_event(
-            database, tenant, minutes=1600 + number, visitor=visitor, cents=cents, currency=currency
-        )
-    make_event(database, tenant, kind="adjustment", minutes=2000, cents=-501, parent_event_id=sales["USD"])
-    return sales
-
-
-def tables(text: str) -> dict[str, str]:
-    """Return the source of each currency's card."""
-    return {one[:3]: one for one in text.split("Revenue per channel, ")[1:]}
 
 
 def test_each_models_column_sums_to_the_revenue_to_the_cent(world: World, client_of: Client) -> None:
@@ -95,11 +44,6 @@ def test_each_models_column_sums_to_the_revenue_to_the_cent(world: World, client
     assert "1 not computed: 1 000" in cells(shown["JPY"], "Events")[0]
     assert "2 not computed: 95.00" in cells(shown["USD"], "Events")[0]
     assert cells(shown["USD"], "Events")[1] == "3"
-
-
-def amount(cents: int, digits: int) -> str:
-    whole = f"{cents // 10**digits:,}".replace(",", " ")
-    return whole + (f".{cents % 10**digits:0{digits}}" if digits else "")
 
 
 def test_cells_equal_sql_after_a_change(world: World, client_of: Client) -> None:
@@ -181,93 +125,6 @@ def test_events_page_by_key(world: World, client_of: Client) -> None:
         older = re.search(r'rel="next" href="([^"]+)"', text)
         path = older[1] if older else None
     assert len(seen) == 60 == len(set(seen))
-
-
-def test_one_sale_shows_touches_weights_and_the_rounding_step(world: World, client_of: Client) -> None:
-    sale = journeys(world)["JPY"]
-    (version,) = compute(world, "linear")
-    text = page(client_of(world.operator_a), f"/admin/allocations/{sale}/?tenant={world.a.tenant_id}&model={version}")
-    touches = part(text, "touches")
-    assert re.findall(r"<th scope=\"row\">([^<]+)</th>", touches) == [
-        "Email",
-        "Google Search",
-        "Facebook paid",
-        "Email",
-    ]
-    assert touches.count('class="timeline-touch"') == 4 and touches.count("25.0\u202f%") == 4
-    # 1000 yen over halves and quarters: floors and stored rows as in the database.
-    rounding = part(text, "rounding")
-    stored = world.database.query(
-        "select channel_code, allocated_revenue_cents from attribution_allocations"
-        " where event_id = %s and model_version = %s",
-        (str(sale), version),
-    )
-    names = {"email": "Email", "google_search_paid": "Google Search", "facebook_paid": "Facebook paid"}
-    assert {cells(rounding, names[code])[-1] for code, _ in stored} == {"500", "250"}
-    for code, cents in stored:
-        assert cells(rounding, names[code])[-2:] == [str(cents)] * 2
-    assert "agrees" in rounding and "execution 1" in rounding
-    usd = page(
-        client_of(world.operator_a),
-        f"/admin/allocations/{world.a.sale}/?tenant={world.a.tenant_id}&model={version}",
-    )
-    assert cells(part(usd, "rounding"), "Email")[1:4] == ["6666.6667", "6 666", "0.6667"]
-    assert cells(part(usd, "rounding"), "Email")[4] == "+1"
-
-
-def test_a_touch_outside_the_lookback_is_told_apart(world: World, client_of: Client) -> None:
-    sale = journeys(world)["USD"]
-    visitor = world.database.value("select journey_key from attribution_events where id = %s", (str(sale),))
-    make_event(
-        world.database,
-        world.a.tenant_id,
-        kind="touch",
-        minutes=-40 * 1440,
-        visitor=UUID(str(visitor)),
-        channel="organic",
-    )
-    (version,) = compute(world, "linear")
-    text = page(client_of(world.operator_a), f"/admin/allocations/{sale}/?tenant={world.a.tenant_id}&model={version}")
-    assert "outside the lookback" in part(text, "touches") and text.count('class="timeline-idle"') == 1
-
-
-def test_a_refund_leads_to_its_sale(world: World, client_of: Client) -> None:
-    sale = journeys(world)["USD"]
-    compute(world, "linear")
-    refund = world.database.value("select id::text from attribution_events where kind = 'adjustment'")
-    text = page(client_of(world.operator_a), f"/admin/allocations/{refund}/?tenant={world.a.tenant_id}")
-    assert f"/admin/allocations/{sale}/" in text and "-5.01" in text and "exact" in text
-
-
-def test_a_repeated_run_shows_what_it_changed(world: World, client_of: Client) -> None:
-    (version,) = compute(world, "linear")
-    run = world.database.value("select id::text from attribution_recompute_jobs where model_version = %s", (version,))
-    client, path = client_of(world.admin), f"/admin/recompute/{run}/"
-    run_window(world, version)
-    text = page(client, path)
-    assert "identical to the previous run" in text
-    assert cells(part(text, "channels"), "email") == ["66.67", "66.67", "0.00"]
-    before = world.database.value(
-        "select encode(checksum, 'hex') from attribution_recompute_jobs where id = %s", (run,)
-    )
-    journeys(world)
-    run_window(world, version)
-    text = page(client, path)
-    channels = part(text, "channels")
-    after = world.database.query(
-        "select currency, channel_code, sum(allocated_revenue_cents)::bigint from attribution_allocations"
-        " where model_version = %s group by 1, 2",
-        (version,),
-    )
-    shown = {one[:3]: one for one in channels.split("Money per channel in ")[1:]}
-    for currency, channel, cents in after:
-        digits = {"USD": 2, "JPY": 0, "KWD": 3}[currency]
-        old = {"email": 6667, "google_search_paid": 3333}.get(channel, 0) if currency == "USD" else 0
-        assert cells(shown[currency], channel) == [
-            amount(old, digits), amount(cents, digits), amount(cents - old, digits)
-        ], (currency, channel)  # fmt: skip
-    assert before in text and "rows differ" in text
-    assert figures(text)["Changed"] != "0"
 
 
 def test_exports_are_plain_and_audited(world: World, client_of: Client) -> None:

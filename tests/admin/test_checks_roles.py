@@ -86,7 +86,7 @@ def test_a_viewer_is_offered_nothing_that_would_be_refused(world: World, client_
         offered += [(path, one) for one in re.findall(r"<a [^>]*data-confirm=[^>]*>", main)]
         for form in re.findall(r'<form [^>]*method="post"[^>]*>.*?</form>', main, re.S):
             action = re.search(r'action="([^"]*)"', form)
-            buttons = re.findall(r"<button(?![^>]*\b(?:disabled|type=\"button\"))[^>]*>", form)
+            buttons = re.findall(r"<button(?![^>]*(?:disabled|type=\"button\"|formaction=\"[^\"]*export))[^>]*>", form)
             target = action[1] if action else path
             if buttons and not re.search(r"/(account|logout|change|tf-setup|mf-|export)", target):
                 offered.append((path, form[:120]))

@@ -22,9 +22,9 @@ ROWS = 100_000
 SEED = f"""
 set session_replication_role = replica;
 insert into worker_failed_jobs (tenant_id, task_id, task_name, queue, error_type, fingerprint, message, status,
-  task_kwargs, failed_at)
+  task_kwargs, failed_at, traceback)
 select %(tenant)s, 't' || i, 'skeldir.housekeeping.ping', 'ingest', 'permanent', lpad(to_hex(i %% 40), 8, '0'), '{{}}',
-  case when i %% 20 = 7 then 'pending' else 'abandoned' end, jsonb_build_object('number', i), now() - i * interval '3 seconds'
+  case when i %% 20 = 7 then 'pending' else 'abandoned' end, jsonb_build_object('number', i), now() - i * interval '3 seconds', repeat(md5(i::text), 30)
   from generate_series(1, {ROWS}) i;
 insert into huey.job_attempt (task_id, task_name, lane, tenant_id, attempt, outcome, ended, enqueued_at, ended_at)
 select 'a' || i, 'skeldir.housekeeping.ping', 'ingest', %(tenant)s, 1,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from collections.abc import Iterator
 from datetime import timedelta
 from decimal import Decimal
@@ -116,12 +117,23 @@ def stored(cursor: Cursor) -> Found:
 def test_sql_agrees_with_the_plain_reading(database: Database, cursor: Cursor) -> None:
     tenant_id = make_tenant(database)
 
-    @settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=30, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
     @example(
         [(60, "a", "touch", "email", 0), (60, "a", "conversion", "direct", 7), (60, "a", "touch", "organic", 0)],
         ("none", "window", "own"),
     )
     @example([(0, "a", "touch", "organic", 0), (0, "a", "conversion", "direct", 1)], ("none", "reset", "own"))
+    # Under reset: a touch at the first instant of the lookback; touches at the instant of the conversion before.
+    @example([(0, "a", "touch", "email", 0), (120, "a", "conversion", "direct", 7)], ("none", "reset", "own"))
+    @example(
+        [
+            (60, "a", "touch", "email", 0),
+            (60, "a", "conversion", "direct", 1),
+            (60, "a", "touch", "organic", 0),
+            (120, "a", "conversion", "unknown", 100),
+        ],
+        ("none", "reset", "own"),
+    )
     @given(facts, policies)
     def check(given_facts: list[tuple[int, str, str, str, int]], policy: tuple[str, str, str]) -> None:
         cursor.execute("truncate attribution_events, attribution_allocations, attribution_recompute_jobs cascade")
@@ -146,6 +158,37 @@ def test_sql_agrees_with_the_plain_reading(database: Database, cursor: Cursor) -
             assert run.allocation_count == run.changed_count == sum(map(len, expected.values()))
 
     check()
+
+
+@pytest.mark.parametrize("repeat", ["window", "reset"])
+@pytest.mark.parametrize(("dedupe", "fallback"), [("none", "own"), ("consecutive", "direct"), ("unique", "unknown")])
+def test_many_journeys_under_each_policy(
+    database: Database, cursor: Cursor, dedupe: str, fallback: str, repeat: str
+) -> None:
+    """Hypothesis finds what is small; here each policy meets a hundred crowded journeys at once."""
+    tenant_id, chance = make_tenant(database), random.Random(f"{dedupe} {repeat}")
+    shared = {"lookback_s": LOOKBACK_S, "dedupe": dedupe, "repeat": repeat, "fallback": fallback}
+    events: list[Seen] = []
+    for journey in range(100):
+        for _ in range(chance.randint(1, 9)):
+            kind = chance.choice(("touch", "touch", "conversion"))
+            at, cents = chance.randrange(0, 301, 30), chance.choice((0, 1, 7, 9_999, 10**15))
+            events.append(Seen(at, len(events), str(journey), kind, chance.choice(CHANNELS), cents))
+    ids = add(cursor, tenant_id, events)
+    versions = {
+        name: make_version(tenant_id, model, f"{number}", **params, **({} if model == "even_split" else shared))
+        for number, (name, (model, params, _)) in enumerate(MODELS.items())
+    }
+    run_windows_together(tenant_id, list(versions.values()))
+    found = stored(cursor)
+    of_journey: dict[str, list[Seen]] = {}
+    for event in events:
+        of_journey.setdefault(event.journey, []).append(event)
+    for name, (model, _, read) in MODELS.items():
+        for own in of_journey.values():
+            for seq, parts in allocate(model, own, read, LOOKBACK_S, dedupe, repeat, fallback).items():
+                assert found[versions[name]].pop(ids[seq]) == parts, name
+        assert found[versions[name]] == {}
 
 
 def test_together_is_the_same_as_one_by_one(database: Database, cursor: Cursor) -> None:

@@ -75,10 +75,18 @@ def plan_of(tenant_id: UUID, version: str) -> set[str]:
     return indexes((json.loads(plan) if isinstance(plan, str) else plan)[0]["Plan"])
 
 
+def sum_checks(database: Database) -> tuple[str, str]:
+    """Return the query that reads a range of times, with $1 to $4, and the one that looks events up, as constants."""
+    source = str(database.value("select prosrc from pg_proc where proname = 'check_allocation_sums'"))
+    _, by_range, rest = source.split("$check$")
+    by_key = rest[rest.index("select sums.*") : rest.index("limit 1;") + len("limit 1")].replace("into bad", "")
+    tenant = "(select tenant_id from changed limit 1)"
+    return by_range, by_key.replace("part.tenant_id", tenant).replace("part.model_version", "'linear@1.0.0'")
+
+
 def test_sum_check_never_looks_rows_up_by_version(database: Database) -> None:
     """Statistics that did not know a version made the index by time look as good as the key, a first run quadratic."""
-    source = str(database.value("select prosrc from pg_proc where proname = 'check_allocation_sums'"))
-    check = source[source.index("select sums.*") : source.index("limit 1;") + len("limit 1")].replace("into bad", "")
+    check = sum_checks(database)[1]
     connection = database.connect()
     with connection.cursor() as cursor:
         cursor.execute("create temporary table changed as select * from attribution_allocations")
@@ -88,4 +96,30 @@ def test_sum_check_never_looks_rows_up_by_version(database: Database) -> None:
         plan = "\n".join(row[0] for row in cursor.fetchall())
     connection.close()
     assert "attribution_allocations_time" in plan, "with the key gone, what the index by time would be asked"
-    assert not [line for line in plan.splitlines() if "Index Cond" in line and "model_version" in line], plan
+    looked_up = plan[plan.rindex("attribution_allocations_time") :].splitlines()[1]
+    assert "Index Cond" in looked_up and "model_version" not in looked_up, plan
+
+
+@pytest.mark.parametrize("analysed", [True, False])
+def test_sum_check_of_many_rows_reads_each_range_once(database: Database, analysed: bool) -> None:
+    """A loop over the range for each event, or all events of the tenant for a day, is what took minutes."""
+    tenant_id = make_tenant(database)
+    database.query(SEED, {"first": str(tenant_id), "second": str(tenant_id), "start": DAY})
+    version = make_version(tenant_id, "linear")
+    run_window(tenant_id, version, DAY, DAY + timedelta(days=5))
+    if analysed:
+        database.query("analyze")
+    query = sum_checks(database)[0]
+    day = (DAY + timedelta(days=4), DAY + timedelta(days=5) - timedelta(seconds=1))
+    for number, value in enumerate((tenant_id, version, *day), 1):
+        query = query.replace(f"${number}", f"'{value}'")
+    (settings,) = database.query("select proconfig from pg_proc where proname = 'check_allocation_sums'")[0]
+    with transaction(tenant_id) as connection:
+        for setting in settings:
+            connection.exec_driver_sql(f"set local {setting.replace('=', ' = ')}")
+        query = query.replace("from changed c", "from attribution_allocations c")
+        text = connection.exec_driver_sql(f"explain {query}").scalars().all()
+        plan = connection.exec_driver_sql(f"explain (format json) {query}").scalar_one()
+    found = indexes((json.loads(plan) if isinstance(plan, str) else plan)[0]["Plan"])
+    assert {"attribution_allocations_time", "attribution_events_valued"} <= found, "\n".join(text)
+    assert not [line for line in text if "Nested Loop" in line or "Merge" in line or "events_pkey" in line], text

@@ -98,7 +98,8 @@ def fill(database: Database, name: str) -> UUID:
         "insert into attribution_recompute_jobs (tenant_id, window_start, window_end, model_version)"
         " values (%(tenant)s, '2025-06-01Z', '2025-06-02Z', 'even_split@1.0.0')",
         "insert into attribution_allocations values (%(tenant)s, %(event)s, 'even_split@1.0.0', 'direct', 1, 10000,"
-        " 'USD', false, 'even_split', gen_random_uuid(), '2025-06-01Z')",
+        " 'USD', false, 'even_split', gen_random_uuid(),"
+        " (select occurred_at from attribution_events where id = %(event)s))",
         "insert into waiting_adjustments (tenant_id, source, order_id, occurred_at, event_type, revenue_cents,"
         " currency, idempotency_key) values (%(tenant)s, 'file', 'o1', '2025-06-01Z', 'refund', -100, 'USD', '\\x01')",
         "insert into revenue_ledger (tenant_id, transaction_id, order_id, state, amount_cents, currency, occurred_at,"

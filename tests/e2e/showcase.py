@@ -280,6 +280,7 @@ def paths(world: World) -> dict[str, str]:
         "queue-tenant": f"/admin/queues/attribution/{scope}",
         "queue-paused": "/admin/queues/maintenance/",
         "queue-confirm": f"/admin/queues/attribution/pause{scope}",
+        "queue-cancel-waiting": "/admin/queues/attribution/jobs/cancel_waiting",
         "jobs": "/admin/jobs/",
         "jobs-waiting": "/admin/jobs/?state=waiting",
         "jobs-ended": "/admin/jobs/?state=dead",

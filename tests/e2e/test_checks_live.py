@@ -49,7 +49,8 @@ def test_replay_one_from_the_sign_in_on_by_keyboard_alone(context: BrowserContex
     page = context.new_page()
     page.goto(f"{address}/admin/")
     keys = page.keyboard
-    keys.type(world.admin)  # the field has the focus
+    expect(page.get_by_label("E-mail")).to_be_focused()
+    keys.type(world.admin)
     keys.press("Tab")
     keys.type(PASSWORD)
     keys.press("Enter")

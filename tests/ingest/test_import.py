@@ -2,43 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
-import subprocess
-import sys
 from datetime import timedelta
 from pathlib import Path
 from uuid import UUID, uuid5
 
 import pytest
 
-from skeldir_huey import cli
 from skeldir_huey.ingest.tenants import create_tenant
 from tests.attribution.reference_linear import cents_per_channel
 from tests.attribution.runner import make_version, run_window
 from tests.cluster import Database
-from tests.ingest.sample import ARGUMENTS, LABELS, MAP, count_flags, make_sample, sample
-
-HEADER = "User_ID_Anon,Timestamp,Step_Order,Channel,Conversion_Flag\n"
-
-
-def run_import(path: Path, *arguments: str, tenant: str = "acme") -> int:
-    return cli.main(["import", str(path), "--tenant", tenant, *arguments])
-
-
-def write(folder: Path, text: str | bytes, name: str = "events.csv") -> Path:
-    path = folder / name
-    path.write_bytes(text if isinstance(text, bytes) else text.encode())
-    return path
-
-
-def events(database: Database, columns: str) -> list[tuple[object, ...]]:
-    return database.query(f"select {columns} from attribution_events order by ingest_seq")
-
-
-def refusals(database: Database) -> list[tuple[object, ...]]:
-    return database.query("select line, error_field, error_message, payload from dead_events order by line")
+from tests.ingest.importing import HEADER, events, refusals, run_import, write
+from tests.ingest.sample import ARGUMENTS, LABELS, MAP, count_flags, sample
 
 
 def test_sample_is_allocated_like_the_independent_script_says(
@@ -262,86 +238,3 @@ def test_kinds_come_from_the_tenants_table(
     assert run_import(path, *ARGUMENTS) == 2
     assert "--tenant: event type 'purchase' is no conversion" in capsys.readouterr().err
     assert len(events(database, "1")) == 2
-
-
-MONEY = "revenue_cents=100,currency=USD"
-
-
-@pytest.mark.parametrize(
-    ("arguments", "said"),
-    [
-        (["--map", "visitor=User_ID_Anon"], "--map: occurred_at is missing"),
-        (["--map", "visitor"], "--map: expected name=value pairs"),
-        (["--map", "visitor=a,visitor=b"], "--map: 'visitor' stands there twice"),
-        (["--map", MAP + ",money=x", "--set", MONEY], "--map: unknown field 'money'"),
-        (["--map", MAP.replace("Timestamp", "Time"), "--set", MONEY], "--map occurred_at: no column 'Time'"),
-        (["--map", MAP], "--revenue: conversions need a value"),
-        (["--map", MAP, "--set", "revenue_cents=100"], "--set: currency is missing"),
-        (["--map", MAP, "--set", "revenue_cents=1.5,currency=USD"], "--set revenue_cents: expected a whole number"),
-        (["--map", MAP, "--set", "revenue_cents=-1,currency=USD"], "--set revenue_cents: expected a whole number"),
-        (["--map", MAP, "--set", "revenue_cents=1,currency=usd"], "--set currency: expected three capital letters"),
-        (["--map", MAP, "--set", "price=1"], "--set: unknown field 'price'"),
-        (["--map", MAP, "--set", MONEY, "--revenue", "Step_Order"], "--revenue: given together with"),
-        (["--map", MAP, "--set", "currency=USD", "--revenue", "Amount"], "--revenue: no column 'Amount'"),
-        (["--map", MAP, "--set", MONEY, "--channels", "Email=mail"], "--channels: Email=mail: no such channel"),
-        (["--map", MAP, "--set", MONEY, "--channels", "Email"], "--channels: expected name=value pairs"),
-        (["--map", MAP, "--set", MONEY, "--timezone", "Mars/Base"], "--timezone: no time zone 'Mars/Base'"),
-        (["--map", MAP, "--set", MONEY, "--timezone", "../etc"], "--timezone: no time zone"),
-        (["--map", MAP, "--set", MONEY, "--tenant", "acne"], "--tenant: no tenant 'acne'; there are: acme;"),
-        (["--map", MAP, "--set", MONEY, "--tenant", "A B", "--create-tenant"], "tenant: expected lower case letters"),
-    ],
-)
-def test_bad_options_name_the_field_and_write_nothing(
-    database: Database, tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], said: str
-) -> None:
-    create_tenant("acme")
-    path = write(tmp_path, HEADER + "u1,2025-02-10 09:00,1,Email,1\n")
-    assert run_import(path, *arguments) == 2
-    assert said in capsys.readouterr().err
-    assert events(database, "1") == [] and refusals(database) == []
-    assert database.value("select count(*) from tenants") == 1
-
-
-@pytest.mark.parametrize(
-    ("text", "said"),
-    [
-        (None, "FILE: cannot open"),
-        (b"", "FILE: expected column names"),
-        (b"\xff\xfeU\x00s\x00", "FILE: expected column names in UTF-8"),
-        (b"a,a,b\n", "FILE: has columns of the same name: a"),
-        (b"{]\n", "FILE: expected one JSON object per line"),
-    ],
-)
-def test_bad_file_is_refused(
-    database: Database, tmp_path: Path, capsys: pytest.CaptureFixture[str], text: bytes | None, said: str
-) -> None:
-    create_tenant("acme")
-    path = tmp_path / "missing" if text is None else write(tmp_path, text, "events")
-    assert run_import(path, *ARGUMENTS) == 2
-    assert said in capsys.readouterr().err
-
-
-def test_command_in_a_process_of_its_own(env: dict[str, str], tmp_path: Path) -> None:
-    path = write(tmp_path, HEADER + "u1,2025-02-10 09:00,1,Email,1\n")
-    command = [sys.executable, "-m", "skeldir_huey", "import", str(path), "--tenant", "acme", *ARGUMENTS]
-    refused = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
-    assert refused.returncode == 2
-    assert refused.stderr == "skeldir: --tenant: no tenant 'acme'; there are: none yet; --create-tenant makes it\n"
-    done = subprocess.run([*command, "--create-tenant"], env=env, capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stderr) == (0, "")
-    assert "added 1 touches and 1 conversions" in done.stdout
-
-
-def test_progress_is_shown_at_a_terminal(env: dict[str, str], tmp_path: Path) -> None:
-    path = make_sample(tmp_path / "long.csv", 5_000)
-    command = [sys.executable, "-m", "skeldir_huey", "import", str(path), "--tenant", "acme", "--create-tenant"]
-    ours, terminal = os.openpty()
-    with subprocess.Popen([*command, *ARGUMENTS], env=env, stdout=subprocess.DEVNULL, stderr=terminal) as process:
-        os.close(terminal)
-        shown = b""
-        with contextlib.suppress(OSError):  # how Linux says that the other end of a terminal is closed
-            while part := os.read(ours, 4096):
-                shown += part
-    os.close(ours)
-    assert process.returncode == 0
-    assert b"%" in shown and b"B/s" in shown

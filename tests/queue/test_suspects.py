@@ -14,6 +14,7 @@ from skeldir_huey.queue.desk import Desk
 from skeldir_huey.queue.executor import SkeldirHuey
 from skeldir_huey.queue.rescue import Rescuer
 from skeldir_huey.tasks.housekeeping import ping
+from tests import work
 from tests.cluster import Database
 
 Mutate = Callable[[str, str, str], None]
@@ -70,6 +71,29 @@ def test_whoever_ran_long_enough_holds_nobody_back(
     assert desk.take(0) is None
     desk.forget(first)
     assert mine(desk).suspect
+    desk.release_all()
+
+
+def steps_until_suspect(desk: Desk) -> int:
+    """Work as two workers of a process do, whose jobs end one after the other; return after how many the suspect began."""
+    held: list[Claim] = []
+    for step in range(40):
+        while len(held) < 2 and (claim := desk.take(0)) is not None:
+            held.append(claim)
+            if claim.suspect:
+                return step
+        desk.forget(held.pop(0))
+    return 40
+
+
+def test_a_busy_process_becomes_empty_for_a_suspect(database: Database, huey: SkeldirHuey) -> None:
+    """Its lane's turn comes, and waits until nothing else runs: other lanes do not keep the process busy for ever."""
+    huey.enqueue_many(work.add.s(1, 1) for _ in range(10))
+    suspect(database, 0)
+    huey.enqueue_many(ping.s() for _ in range(200))
+    desk = Desk(huey.storage, lambda settled: None)
+    desk._turn = ["housekeeping", "ingest"]
+    assert steps_until_suspect(desk) < 20
     desk.release_all()
 
 
@@ -142,3 +166,23 @@ def test_a_consumer_without_a_lock_lives_by_its_heartbeat(database: Database, hu
     database.query("update huey.job set claimed_at = now() - interval '1 hour'")
     database.query("update huey.consumer set heartbeat_at = now() - interval '1 hour'")
     assert rescuer.sweep() == 1
+
+
+def test_rescued_jobs_are_ranked_anew(database: Database, huey: SkeldirHuey, dead: UUID) -> None:
+    """From the lane's virtual time on: soon, whatever its tenant has waiting, and not before other tenants' turns."""
+    a, b = uuid.uuid4(), uuid.uuid4()
+    row = "insert into huey.job (task_id, lane, task_name, tenant_id, message, state, rank)"
+    series = "generate_series(1, 400) n"
+    database.query(f"{row} select 'a' || n, 'ingest', 't', %s, '', 'waiting', n from {series}", (str(a),))
+    own, huey.storage.consumer_id = huey.storage.consumer_id, dead
+    assert len(huey.storage.claim(uuid.uuid4(), 20)) == 20
+    huey.storage.consumer_id = own
+    assert len(huey.storage.claim(uuid.uuid4(), 50)) == 50
+    database.query(f"{row} values ('b', 'ingest', 't', %s, '', 'waiting', 71)", (str(b),))
+    database.query("update huey.consumer set stopped_at = now()")
+    assert Rescuer(huey).sweep() == 20
+    ranks = [rank for (rank,) in database.query("select rank from huey.job where claim_alone order by rank")]
+    assert ranks == [70.0 + n for n in range(1, 21)]
+    ahead = "select count(*) from huey.job where state = 'waiting' and (rank, id) < (71, %s)"
+    b_id = database.value("select id from huey.job where task_id = 'b'")
+    assert database.value(ahead, (b_id,)) <= 2, "at most one of those that were rescued, and one of the backlog"

@@ -252,3 +252,16 @@ def test_the_nightly_task_and_the_command_do_it(
     assert database.value("select count(*) from console_session") == 0
     assert cli.main(["retention", "--shared"]) == 0
     assert "console_session" in capsys.readouterr().out
+
+
+def test_each_of_them_gives_up_waiting(database: Database) -> None:
+    patience = dict(
+        database.query(
+            "select proname, array_to_string(proconfig, ' ') from pg_proc p join pg_roles r on r.oid = p.proowner"
+            " where r.rolname = 'skeldir_maint' and proname ~ '^(remove|advance|rotate)_'"
+        )
+    )
+    assert set(patience) == {
+        "remove_expired", "remove_settled", "remove_outdated", "advance_retention", "rotate_job_attempts",
+    }  # fmt: skip
+    assert all("lock_timeout=" in settings for settings in patience.values())

@@ -1,12 +1,20 @@
--- Makes jobs of a dead consumer available again, to be claimed alone. Served by the primary key of huey.job.
+-- Makes jobs of a dead consumer available again, as suspects. They are ranked anew, from the lane's virtual time on and not
+-- behind their tenant's backlog: soon, but not before everybody whose turn has come. Served by the primary key of huey.job.
 with lost as (
   select * from unnest(%(ids)s::bigint[], %(tokens)s::uuid[], %(counts)s::boolean[]) as t(id, token, counts)
+), placed as (
+  select j.id, lost.token, lost.counts,
+         l.virtual_time + row_number() over (partition by j.lane, j.tenant_id order by j.rank, j.id)
+                          / coalesce(r.weight, 1) as rank
+    from lost join huey.job j on j.id = lost.id and j.claim_token = lost.token
+    join huey.lane l on l.name = j.lane
+    left join huey.tenant_rule r on r.tenant_id = j.tenant_id and r.lane = j.lane
 ), back as (
   update huey.job j
-     set state = 'waiting', claim_token = null, consumer_id = null, started_at = null, claim_alone = true,
+     set rank = greatest(j.rank, lost.rank), state = 'waiting', claim_token = null, consumer_id = null, started_at = null, claim_alone = true,
          deaths = j.deaths + lost.counts::integer, attempt = j.attempt - (not lost.counts)::integer,
          last_error = 'its worker died'
-    from lost where j.id = lost.id and j.claim_token = lost.token
+    from placed lost where j.id = lost.id and j.claim_token = lost.token
   returning j.*, lost.counts
 ), history as (
   insert into huey.job_attempt (task_id, task_name, lane, tenant_id, correlation_id, attempt, outcome, ended,
