@@ -72,7 +72,7 @@ def grants_of(user: Any) -> Grants:
     return found
 
 
-def remember(user_id: UUID, rows: Sequence[Any]) -> None:
+def remember(user_id: Any, rows: Sequence[Any]) -> None:
     """Keep the grants of a user, rows of tenant and role, until the end of this request."""
     g.setdefault("grants", {})[user_id] = Grants(
         everywhere=next((row.role for row in rows if row.tenant_id is None), None),

@@ -42,7 +42,7 @@ def current_id() -> UUID | None:
         return None
 
 
-def grants_of_live(connection: Connection, user_id: UUID) -> Sequence[Row[Any]] | None:
+def grants_of_live(connection: Connection, user_id: Any) -> Sequence[Any] | None:
     """Return the grants of a user as rows of tenant and role; None when this request's session was ended meanwhile.
 
     Both in one statement, because every page asks for both.

@@ -13,6 +13,7 @@ from tests.e2e import showcase
 HERE = Path(__file__).parent
 PAGE, PICTURES = HERE / "console.md", HERE / "img"
 LOOK = ((1280, 860), "light")
+BY_HAND = "\n## The 47 checks\n"
 
 # Name of the page in tests.e2e.showcase.paths, its heading, and what it is for.
 PAGES = (
@@ -26,7 +27,7 @@ PAGES = (
     (
         "jobs",
         "In flight",
-        "Jobs that run against their timeout (yellow from 80 % on) and their consumer's heartbeat (red when it is late)."
+        "Jobs that run against their timeout (yellow from 80 % on) and their consumer's heartbeat (red when late)."
         " Ask to cancel one, or give it to another worker: whatever the first one still writes is undone.",
     ),
     ("job-dead", "One job", "Its attempts, traceback, redacted arguments, and the same error."),
@@ -53,8 +54,8 @@ TEXT = """# The console
 `make run` prints its address. Every page carries its scope and filters in the URL, works without script, in light and
 dark, on 390 and 1280 pixels; live pages are refreshed every 5 seconds and leave alone what you use.
 
-Keys: `g` and then `o` overview, `q` queues, `j` in flight, `d` dead letters, `b` bulk operations, `r` recompute, `a` allocations;
-`/` search, `r` pause live updates, `t` theme, `?` this list.
+Keys: `g` and then `o` overview, `q` queues, `j` in flight, `d` dead letters, `b` bulk operations, `r` recompute,
+`a` allocations; `/` search, `r` pause live updates, `t` theme, `?` this list.
 
 **Search** understands a whole id (of a job, letter, run, sale, correlation or tenant), and words that must all be true:
 `id:`, `correlation:`, `task:`, `queue:`, `tenant:`, `status:`, `error:"timed out"`, `tries:>3`,
@@ -63,21 +64,22 @@ Keys: `g` and then `o` overview, `q` queues, `j` in flight, `d` dead letters, `b
 **Every verb** asks for a reason and leaves an audit row in the same transaction. Dangerous ones ask for the password
 again when it was given more than 5 minutes ago, and above 1,000 jobs for the number, typed. What somebody else changed
 meanwhile is said with who and when. A reason that could not be sent is offered again after the sign-in.
-`SKELDIR_SECOND_FACTOR` says who may act only with a second factor: operators and admins in production, nobody elsewhere.
+`SKELDIR_SECOND_FACTOR` says who may act only with a second factor: in production operators and admins, else nobody.
 
-**What is shown** of arguments, records and errors is a copy in which secrets and personal data were replaced when it was
-written; no page shows a message as it is stored. Sign-ins, refusals and exports are in the audit log as well.
+**What is shown** of arguments, records and errors is a copy in which secrets and personal data were replaced when it
+was written; no page shows a message as it is stored. Sign-ins, refusals and exports are in the audit log as well.
 
 The pictures are made from seeded data by `python -m docs.make_console`.
 """
 
 
 def text() -> str:
-    """Return the page."""
+    """Return the page: what is made here, then the table of checks, which is written by hand and stays."""
     parts = [TEXT]
     for name, title, words in PAGES:
         parts.append(f"## {title}\n\n{words}\n\n![{title}](img/console-{name}.png)\n")
-    return "\n".join(parts)
+    _, heading, by_hand = PAGE.read_text(encoding="utf-8").partition(BY_HAND)
+    return "\n".join(parts) + heading + by_hand
 
 
 def main() -> None:

@@ -161,7 +161,7 @@ def verdict(mutant: Mutant, timeout_s: float = 240) -> str:
         copy = Path(folder) / "source"
         shutil.copytree(ROOT, copy, ignore=NOT_SOURCE)
         apply(mutant, copy)
-        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--show-capture=no", mutant.test]
+        command = [sys.executable, "-m", "pytest", "-qx", "-p", "no:cacheprovider", "--show-capture=no", mutant.test]
         environment = {name: value for name, value in os.environ.items() if name != "PYTEST_ADDOPTS"}
         done = subprocess.run(
             command, cwd=copy, env=environment | {"PYTHONPATH": str(copy)}, capture_output=True, text=True,

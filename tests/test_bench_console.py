@@ -18,7 +18,7 @@ def test_a_small_run_times_every_page(tmp_path: Path) -> None:
     done = run([sys.executable, "-m", "bench.console", *sizes], bare_env(tmp_path), timeout=110)
     assert done.returncode == 0, done.stdout + done.stderr
     found = json.loads(out.read_text(encoding="utf-8"))
-    assert found["rows"]["worker_failed_jobs"] == 400 and found["rows"]["huey.job_attempt"] == 1400
+    assert found["rows"]["worker_failed_jobs"] == 400 and found["rows"]["huey.job_attempt"] >= 1400
     assert 2500 <= found["rows"]["attribution_allocations"] <= 3500
     assert {line["page"] for line in found["pages"]} >= PAGES
     for line in found["pages"]:

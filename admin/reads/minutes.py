@@ -10,6 +10,7 @@ from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import array
 from sqlalchemy.engine import Connection
 
 from admin.reads.overview import Span
@@ -33,14 +34,26 @@ class Sums:
     run_hist: list[int] = field(default_factory=lambda: [0] * BUCKETS)
     wait_hist: list[int] = field(default_factory=lambda: [0] * BUCKETS)
 
+    def count(self, row: Any) -> None:
+        """Add the counts of a row of `_summed`."""
+        for kind, number in zip(KINDS, row[:4], strict=True):
+            self.counts[kind] += number
+
     def add(self, row: Any) -> None:
-        """Add a row of `_summed`."""
+        """Add a row of `_summed`, its times as well."""
+        self.count(row)
+        self._add_times(row)
+
+    def add_sums(self, other: Sums) -> None:
+        """Add what was added to another."""
         for kind in KINDS:
-            self.counts[kind] += getattr(row, kind)
-        self.run_ms += row.run_ms
-        for i in range(BUCKETS):
-            self.run_hist[i] += getattr(row, f"r{i}")
-            self.wait_hist[i] += getattr(row, f"w{i}")
+            self.counts[kind] += other.counts[kind]
+        self._add_times(other)
+
+    def _add_times(self, other: Any) -> None:
+        self.run_ms += other.run_ms
+        self.run_hist = [a + b for a, b in zip(self.run_hist, other.run_hist, strict=True)]
+        self.wait_hist = [a + b for a, b in zip(self.wait_hist, other.wait_hist, strict=True)]
 
     def run_s(self, q: float) -> float | None:
         """Return the q-quantile of the run time in seconds; None when nothing ran."""
@@ -80,7 +93,7 @@ class TenantShare:
 
 @dataclass(frozen=True)
 class Minutes:
-    """A span of time: sums over all, per key, and per key and bar. Keys beyond the five largest are "other".
+    """A span of time: sums over all and per bar; counts per key, and per key and bar. Further keys are "other".
 
     Args:
         lanes: per lane, those without any left out.
@@ -102,13 +115,16 @@ class Minutes:
 
 
 def _summed(columns: Any) -> list[sa.ColumnElement[Any]]:
-    summed: list[sa.ColumnElement[Any]] = [whole(columns[kind], kind) for kind in KINDS]
-    summed.append(sa.func.sum(columns.run_ms).label("run_ms"))
-    for i in range(BUCKETS):
-        # Arrays count from 1; a histogram adds up bucket by bucket.
-        summed.append(whole(sa.func.coalesce(columns.run_hist[i + 1], 0), f"r{i}"))
-        summed.append(whole(sa.func.coalesce(columns.wait_hist[i + 1], 0), f"w{i}"))
-    return summed
+    """Return the sums: first the counts in the order of KINDS; a histogram adds up bucket by bucket."""
+    hists = (
+        # Arrays count from 1.
+        sa.cast(
+            array([sa.func.coalesce(sa.func.sum(columns[name][i + 1]), 0) for i in range(BUCKETS)]),
+            sa.ARRAY(sa.BigInteger),
+        ).label(name)
+        for name in ("run_hist", "wait_hist")
+    )
+    return [*(whole(columns[kind], kind) for kind in KINDS), sa.func.sum(columns.run_ms).label("run_ms"), *hists]
 
 
 def _statement(span: Span, until: datetime, by: str) -> sa.Select[Any]:
@@ -139,7 +155,7 @@ def _statement(span: Span, until: datetime, by: str) -> sa.Select[Any]:
         partition_by=of_tenants, order_by=(whole(c.dead, "").desc(), whole(c.done, "").desc())
     )
     grouped = (
-        sa.select(c.bar, c.place, c.name, c.lane, c.tenant_id, of_tenants, rank.label("rank"), *sums)
+        sa.select(*sums, c.bar, c.place, c.name, c.lane, c.tenant_id, of_tenants, rank.label("rank"))
         .group_by(sa.func.grouping_sets(sa.tuple_(c.bar, c.place, c.name), sa.tuple_(c.bar, c.lane), c.tenant_id))
         .subquery("grouped")
     )
@@ -161,8 +177,11 @@ def minutes(connection: Connection, span: Span, until: datetime, by: str) -> Min
     found = Minutes(bars, Sums(), by_key, {}, [Sums() for _ in bars], {}, [])
     for row in of_keys:
         shown, i = names[row.place], index[row.bar]
-        for sums in (found.total, found.bars[i], by_key[shown], found.by_bar.setdefault((shown, i), Sums())):
-            sums.add(row)
+        found.bars[i].add(row)
+        for sums in (by_key[shown], found.by_bar.setdefault((shown, i), Sums())):
+            sums.count(row)  # of a key and a bar, times are not asked for
+    for one in found.bars:
+        found.total.add_sums(one)
     return replace(
         found,
         lanes=_lanes([row for row in rows if row.lane is not None], bars),
@@ -179,7 +198,7 @@ def _key(name: str | None, by: str) -> Any:
 
 
 def _share(row: Any) -> TenantShare:
-    wait_ms = quantile([getattr(row, f"w{i}") for i in range(BUCKETS)], 0.95)
+    wait_ms = quantile(row.wait_hist, 0.95)
     return TenantShare(row.tenant_id, row.done, row.dead, None if wait_ms is None else wait_ms / 1000)
 
 

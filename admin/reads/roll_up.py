@@ -46,7 +46,7 @@ def counts(start: datetime, until: datetime, *names: str, finer: bool = False) -
 
 def bar(at: Any, step: timedelta) -> sa.Label[Any]:
     """Return the step that a row's time lies in, labelled `bar`."""
-    width = sa.literal_column(f"interval '{int(step.total_seconds())} seconds'")
+    width: Any = sa.literal_column(f"interval '{int(step.total_seconds())} seconds'")
     return sa.func.date_bin(width, at, sa.literal_column(_ORIGIN_SQL)).label("bar")
 
 

@@ -15,9 +15,9 @@ depends_on = None
 
 # --- A: attribution ---------------------------------------------------------------------------------------------------
 
-# The promise of the function of 0001 and 0010, now kept in one of two ways. A few rows are looked up by key, event by event. Many
-# that lie together, as a run writes them, are read once by their range of times and added up: half the price. For this
-# each row must be dated as its event, which is checked too: so no row of an event lies outside the range.
+# The promise of the function of 0001 and 0010, now kept in one of two ways. A few rows are looked up by key, event by
+# event. Many that lie together, as a run writes them, are read once by their range of times and added up: half the
+# price. For this each row must be dated as its event, which is checked too: no row of an event lies outside the range.
 SUM_CHECK = """
 create or replace function app.check_allocation_sums() returns trigger language plpgsql
   set search_path = pg_catalog, public, pg_temp

@@ -128,6 +128,7 @@ def drop_speed() -> None:
 RELEASE = """
 grant update on huey.job to skeldir_maint;
 grant insert on huey.run_delta to skeldir_maint;
+create policy maint_add on huey.run_delta for insert to skeldir_maint with check (true);
 create function app.release_job(wanted text, seen uuid, why text)
   returns table (task_name text, tenant_id uuid, state text, attempt integer, released boolean)
   language plpgsql security definer set search_path = pg_catalog, huey, pg_temp as $$
@@ -216,6 +217,7 @@ revoke select on huey.result from skeldir_maint;
 RELEASE_DOWN = """
 drop function app.release_job(text, uuid, text);
 revoke insert on huey.run_delta from skeldir_maint;
+drop policy maint_add on huey.run_delta;
 revoke update on huey.job from skeldir_maint;
 """
 

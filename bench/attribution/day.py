@@ -39,16 +39,16 @@ def day(place: Place, tenant_id: UUID, reps: int) -> dict[str, Any]:
 def sum_check_plan(place: Place, version: str, start: str, end: str) -> list[str]:
     """Return how the server executes the check of the exact-sum triggers for the rows of a window.
 
-    The query is read out of the trigger function itself; a table of the window's rows stands for the transition table.
+    The query and its settings are read out of the trigger function itself.
     """
-    source = str(place.run("select prosrc from pg_proc where proname = 'check_allocation_sums'")[0][0])
-    check = source[source.index("select sums.*") : source.index("limit 1;") + len("limit 1")].replace("into bad", "")
-    place.run("drop table if exists changed")
-    place.run(
-        "create temporary table changed as select * from attribution_allocations"
-        " where model_version = %s and converted_at >= %s and converted_at < %s",
-        (version, start, end),
-    )
+    (source, settings) = place.run("select prosrc, proconfig from pg_proc where proname = 'check_allocation_sums'")[0]
+    check = str(source).split("$check$")[1].replace("from changed c", "from attribution_allocations c")
+    last = (datetime.fromisoformat(end) - timedelta(microseconds=1)).isoformat()
+    tenant = place.run("select tenant_id from attribution_allocations where model_version = %s limit 1", (version,))
+    for number, value in enumerate((tenant[0][0], version, start, last), 1):
+        check = check.replace(f"${number}", f"'{value}'")
+    for setting in settings:
+        place.run(f"set {setting.replace('=', ' = ')}")
     lines = [row[0] for row in place.run(f"explain (analyze, buffers, costs off, timing off) {check}")]
-    place.run("drop table changed")
+    place.run("reset all")
     return lines

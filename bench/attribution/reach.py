@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from bench.attribution.rules import ONE
@@ -37,6 +37,12 @@ def reach(lines: list[Line]) -> list[Aim]:
             _ratio(of("together", "seconds"), of("rules", "seconds", model=ONE)),
             "<= 2",
         ),
+        # Nine versions write seven times the rows of one: their bare insert alone takes longer than twice one run.
+        aim(
+            "the same per row written",
+            _ratio(_per_row(of, "together"), _per_row(of, "rules", model=ONE)),
+            "<= 2",
+        ),
         aim(
             "the original's design, times ours per row",
             _ratio(original, of("peers", "us_per_row", peer="ours, even_split")),
@@ -51,6 +57,10 @@ def reach(lines: list[Line]) -> list[Aim]:
         aim("time of ten times the events, times", _ratio(large, small), "<= 11"),
         aim("worker's memory at ten times the events, MiB", of("growth", "rss_mb", size="ten"), "<= 200"),
     ]
+
+
+def _per_row(of: Callable[..., float | None], part: str, **which: str) -> float | None:
+    return _ratio(of(part, "seconds", **which), of(part, "rows", **which))
 
 
 def _ratio(value: float | None, base: float | None) -> float | None:

@@ -16,7 +16,7 @@ from bench.attribution.day import day
 from bench.attribution.growth import through_worker
 from bench.attribution.markov import markov
 from bench.attribution.peers.all import peers
-from bench.attribution.place import Place
+from bench.attribution.place import RULES, Place
 from bench.attribution.reach import reach
 from bench.attribution.rules import rules
 from bench.attribution.table import tables
@@ -61,12 +61,15 @@ def _measure(server: Server, found: Place, chosen: argparse.Namespace) -> int:
     print(table.facts(about, versions), flush=True)
     lines: list[Line] = []
     probe: dict[str, float] = {}
-    for line in _lines(found, chosen):
+    count = _count(chosen)
+    for done, line in enumerate(_lines(found, chosen), 1):
         clean = {name: round(value, 4) if isinstance(value, float) else value for name, value in line.items()}
         probe = vars(machine.calm(server.folder, 1.0))
         lines.append(clean | probe)
         said = ", ".join(f"{name} {line[name]:,.2f}" for name in _SAID if isinstance(line.get(name), int | float))
-        say(f"{line['part']} {line.get('model') or line.get('peer') or line.get('size') or ''}: {said}")
+        elapsed = int((dt.datetime.now(dt.UTC) - began).total_seconds())
+        which = line.get("model") or line.get("peer") or line.get("size") or ""
+        say(f"[{done}/{count}, {elapsed // 60}:{elapsed % 60:02}] {line['part']} {which}: {said}")
     aims = reach(lines)
     print(f"\n{tables(lines)}\n\n{table.aims(aims)}", flush=True)
     out = Path(chosen.out)
@@ -105,6 +108,19 @@ def _lines(found: Place, chosen: argparse.Namespace) -> Iterator[Line]:
         ten = _seed(found, "ten", chosen.scale * 10)
         found.make_versions(ten)
         yield {"part": "growth", "size": "ten", "events": chosen.scale * 10} | through_worker(found, ten, version)
+
+
+def _count(chosen: argparse.Namespace) -> int:
+    """Return how many lines `_lines` gives."""
+    reps = chosen.reps
+    of_each = {
+        "peers": reps * (4 if chosen.without_pandas else 5),
+        "markov": 1,
+        "rules": len(RULES) + reps,  # the one that goals name in each repetition, and all together
+        "day": 1,
+        "growth": reps + 1,
+    }
+    return sum(of_each[part] for part in set(chosen.parts))
 
 
 def _seed(found: Place, name: str, events: int) -> UUID:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -40,12 +41,19 @@ def together(connection: Connection, names: Sequence[str]) -> Iterator[None]:
 
 
 def _fetch(connection: Connection, names: Sequence[str]) -> dict[str, Answer]:
-    parts = (f"'{name}', (select coalesce(json_agg(t), '[]') from ({sql('observability', name)}) t)" for name in names)
-    statement = f"select json_build_object({', '.join(parts)}) as answers"  # our own files  # nosec B608
     try:
         with connection.begin_nested():
-            (row,) = rows(connection, statement, {"frozen_after_s": settings().frozen_after_s})
+            row = connection.execute(
+                sa.select(*(_as_json(name) for name in names)), {"frozen_after_s": settings().frozen_after_s}
+            ).one()
     except sa.exc.DBAPIError:
         return {}
-    answers: dict[str, Answer] = row["answers"]
-    return answers
+    return dict(zip(names, row, strict=True))
+
+
+def _as_json(name: str) -> Any:
+    """Return a question as one value: the list of its rows."""
+    named = re.sub(r"%\((\w+)\)s", r":\1", sql("observability", name))  # parameters as SQLAlchemy writes them
+    answer = sa.text(f"({named}) answer")
+    listed = sa.func.coalesce(sa.func.json_agg(sa.literal_column("answer")), sa.literal_column("'[]'::json"))
+    return sa.select(listed).select_from(answer).scalar_subquery()

@@ -57,8 +57,8 @@ class ProcessState:
         self.huey.storage.rest()
         made = engines.engine("worker")
         pool = made.pool
-        assert isinstance(pool, sa.QueuePool)
-        self._idle_looks = self._idle_looks + 1 if pool.checkedin() and not pool.checkedout() else 0
+        is_idle = isinstance(pool, sa.QueuePool) and pool.checkedin() and not pool.checkedout()
+        self._idle_looks = self._idle_looks + 1 if is_idle else 0
         if self._idle_looks >= REST_S:
             made.dispose()
 

@@ -2,7 +2,8 @@
 
 Nobody can say after the death of a process which of its jobs killed it. All of them are suspects then; each begins in a
 process that has nothing else to do, and only a suspect's death is surely its own. Whoever has run for ALONE_S seconds
-does not hold the others back any longer: an hour's job that was rescued costs its consumer ten seconds.
+does not hold the others back any longer: an hour's job that was rescued costs its consumer three seconds. Only another
+suspect waits for it, or goes to another consumer: with two of them in a process nobody could say which one it was.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Iterable
 
 from skeldir_huey.queue.claims import Claim
 
-ALONE_S = 10.0
+ALONE_S = 3.0
 
 # What a claim does with a suspect; see claim.sql.
 TAKE = "take"  # take it, and nothing else, when it is its turn

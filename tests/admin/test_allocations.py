@@ -54,7 +54,7 @@ def test_cells_equal_sql_after_a_change(world: World, client_of: Client) -> None
     card = tables(page(client_of(world.operator_a), f"/admin/allocations/?tenant={tenant}&{DAYS}&base={MODEL}"))["USD"]
     # Money, share, and for the other version the difference to the base.
     assert cells(card, "Email") == ["66.67 47.6 %", "100.00 71.4 % · +33.33", ""]
-    assert cells(card, "Google Search") == ["33.33 23.8 %", "0", ""]
+    assert cells(card, "Google Search") == ["33.33 23.8 %", "0.00", ""]
     assert cells(card, "Direct")[0] == "40.01 28.6 %"
     assert cells(card, "Sum")[0] == "140.01"
     other = tables(page(client_of(world.operator_a), f"/admin/allocations/?tenant={tenant}&{DAYS}&base={version}"))

@@ -40,12 +40,9 @@ def test_what_a_test_says_it_checks_is_what_the_table_says() -> None:
     """A docstring that begins with "Check 8." belongs to the line of 8."""
     lines = {(number, test) for number, tests in table() for test in tests}
     for path in sorted((ROOT / "tests").rglob("test_checks*.py")):
-        for node in ast.parse(path.read_text(encoding="utf-8")).body:
-            words = (
-                re.match(r"Checks? ([\d, and]+)", ast.get_docstring(node) or "")
-                if isinstance(node, ast.FunctionDef)
-                else None
-            )
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        for node in [one for one in tree.body if isinstance(one, ast.FunctionDef)]:
+            words = re.match(r"Checks? ([\d, and]+)", ast.get_docstring(node) or "")
             for number in re.findall(r"\d+", words[1]) if words else ():
                 assert (number, f"{path.relative_to(ROOT)}::{node.name}") in lines, (number, node.name)
 

@@ -24,7 +24,8 @@ set session_replication_role = replica;
 insert into worker_failed_jobs (tenant_id, task_id, task_name, queue, error_type, fingerprint, message, status,
   task_kwargs, failed_at, traceback)
 select %(tenant)s, 't' || i, 'skeldir.housekeeping.ping', 'ingest', 'permanent', lpad(to_hex(i %% 40), 8, '0'), '{{}}',
-  case when i %% 20 = 7 then 'pending' else 'abandoned' end, jsonb_build_object('number', i), now() - i * interval '3 seconds', repeat(md5(i::text), 30)
+  case when i %% 20 = 7 then 'pending' else 'abandoned' end, jsonb_build_object('number', i),
+  now() - i * interval '3 seconds', repeat(md5(i::text), 30)
   from generate_series(1, {ROWS}) i;
 insert into huey.job_attempt (task_id, task_name, lane, tenant_id, attempt, outcome, ended, enqueued_at, ended_at)
 select 'a' || i, 'skeldir.housekeeping.ping', 'ingest', %(tenant)s, 1,
@@ -36,7 +37,8 @@ select 'j' || i, 'ingest', 'skeldir.housekeeping.ping', %(tenant)s, '{{}}',
 insert into dead_events (tenant_id, source, line, idempotency_key, payload, error_type, error_message,
   remediation_status, created_at)
 select %(tenant)s, 'f.csv', i, sha256(i::text::bytea), '{{}}', 'permanent', 'x',
-  case when i %% 20 = 0 then 'pending' else 'ignored' end, now() - i * interval '3 seconds' from generate_series(1, {ROWS}) i;
+  case when i %% 20 = 0 then 'pending' else 'ignored' end, now() - i * interval '3 seconds'
+  from generate_series(1, {ROWS}) i;
 insert into attribution_recompute_jobs (tenant_id, window_start, window_end, model_version, status, created_at)
 select %(tenant)s, at, at + interval '1 minute', '{MODEL}',
   case when i %% 2000 = 0 then 'failed' else 'succeeded' end, now() - i * interval '3 seconds'

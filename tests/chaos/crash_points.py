@@ -14,13 +14,13 @@ from typing import Any
 
 from sqlalchemy.engine import Connection
 
-from skeldir_huey.queue import cron, executor, rescue, states
+from skeldir_huey.queue import executor, rescue, states
 from skeldir_huey.queue import settle as settlement
 from skeldir_huey.queue.consumer import QueueScheduler
 from skeldir_huey.queue.desk import Desk
 from skeldir_huey.queue.jobs import Job
 from skeldir_huey.queue.outcomes import Outcome
-from skeldir_huey.queue.storage import PostgresStorage
+from skeldir_huey.queue.storage import PostgresStorage, statement
 from tests.chaos.work import folder
 
 _COMMITS = ("settle", "retry", "chain", "chord", "dead", "tick", "rescue")
@@ -78,7 +78,7 @@ def arm(names: str) -> None:
     _claims()
     _effects()
     _settlements()
-    _around(cron, "commit", lambda: "tick")
+    _ticks()
     _around(rescue, "commit", lambda: "rescue")
     _promotions()
 
@@ -153,6 +153,28 @@ def _kind_of_settlement() -> str | None:
     if outcome.kind == states.DONE:
         return "chord" if outcome.member else "chain" if job.children else "settle"
     return {states.ERRORED: "retry", states.DEAD: "dead"}.get(outcome.kind)
+
+
+def _ticks() -> None:
+    real = PostgresStorage.together
+
+    @contextmanager
+    def together(self: PostgresStorage) -> Iterator[Any]:
+        moved = False
+        with real(self) as run:
+
+            def noting(text: str, parameters: dict[str, Any]) -> list[dict[str, Any]]:
+                nonlocal moved
+                moved = moved or text == statement("tick_move")
+                return run(text, parameters)
+
+            yield noting
+            if moved:
+                reach("tick.before_commit")
+        if moved:
+            reach("tick.after_commit")
+
+    PostgresStorage.together = together  # type: ignore[method-assign]
 
 
 def _promotions() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
+from uuid import uuid4
 
 from sqlalchemy.engine import Connection
 
@@ -14,6 +15,7 @@ from skeldir_huey.queue.jobs import Job, commit
 from skeldir_huey.queue.outcomes import Outcome
 from skeldir_huey.queue.rescue import Rescuer
 from skeldir_huey.queue.signals import StrictSignals
+from skeldir_huey.queue.storage import PostgresStorage
 
 
 def no_fence() -> None:
@@ -49,18 +51,24 @@ def no_rescue() -> None:
 
 def no_tick_key() -> None:
     """Let each consumer remember by itself which minutes it has added, as stock Huey does."""
-    real = cron.rows
+    real = PostgresStorage.together
     last: dict[str, Any] = {}
 
-    def rows(connection: Connection, text: str, parameters: dict[str, Any]) -> list[dict[str, Any]]:
-        if text == cron.statement("tick_last"):
-            return [real(connection, text, parameters)[0] | {"last_tick": last.get(parameters["task_name"])}]
-        if text == cron.statement("tick_move"):
-            last[parameters["task_name"]] = parameters["minute"]
-            return [parameters]
-        return real(connection, text, parameters)
+    @contextmanager
+    def together(self: PostgresStorage) -> Iterator[Any]:
+        with real(self) as run:
 
-    cron.rows = rows  # type: ignore[assignment]
+            def remembering(text: str, parameters: dict[str, Any]) -> list[dict[str, Any]]:
+                if text == cron.statement("tick_last"):
+                    return [run(text, parameters)[0] | {"last_tick": last.get(parameters["task_name"])}]
+                if text == cron.statement("tick_move"):
+                    last[parameters["task_name"]] = parameters["minute"]
+                    return [parameters]
+                return run(text, parameters | {"task_id": str(uuid4())} if "task_id" in parameters else parameters)
+
+            yield remembering
+
+    PostgresStorage.together = together  # type: ignore[method-assign]
 
 
 def dead_raises_once() -> None:

@@ -11,6 +11,8 @@ import pytest
 from tests.chaos.mutants import MUTANTS
 from tests.processes import run
 
+pytestmark = pytest.mark.alone  # twelve workers, and times are judged
+
 CHAOS = [sys.executable, "-m", "tests.chaos"]
 
 

@@ -64,7 +64,7 @@ def test_replay_one_from_the_sign_in_on_by_keyboard_alone(context: BrowserContex
     expect(page.get_by_label("Reason")).to_be_focused()
     keys.type("no mouse is here")
     keys.press("Enter")
-    expect(page.locator(".flash")).to_contain_text("Replay queued")
+    expect(page.locator(".flash")).to_contain_text("One job is queued to try it out")
     assert world.count("console_audit", "action = 'replay' and reason = 'no mouse is here'") == 1
     assert world.count("huey.job", "letter_id is not null") == 1
 

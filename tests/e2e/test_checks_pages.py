@@ -228,8 +228,8 @@ def test_the_chosen_dark_is_the_dark_of_the_system(started: Browser, address: st
         ".flatMap(rule => rule.style ? [...rule.style] : []).filter(name => name.startsWith('--'))" \
         ".map(name => [name, getComputedStyle(document.documentElement).getPropertyValue(name)]))"  # fmt: skip
     found = []
-    for scheme, theme in (("dark", None), ("light", "dark"), ("light", None), ("dark", "light")):
-        context = started.new_context(color_scheme=scheme)
+    for is_dark, theme in ((True, None), (False, "dark"), (False, None), (True, "light")):
+        context = started.new_context(color_scheme="dark" if is_dark else "light")
         if theme:
             context.add_cookies([{"name": "theme", "value": theme, "url": address}])
         page = context.new_page()

@@ -143,6 +143,7 @@ def counts(database: Database, effects: int) -> bool:
     return bool(database.value("select count(*) from test_effect") == effects)
 
 
+@pytest.mark.alone
 def test_an_idle_consumer_hears_of_a_job(database: Database, start_consumer: StartConsumer, tenant: UUID) -> None:
     """Row 22. Seen with a plain SqlHuey and default options, idle for a minute: 1.7, 6.6 and 6.5 s until the task was
     done.

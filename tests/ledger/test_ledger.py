@@ -37,9 +37,9 @@ def pay(folder: Path, *records: dict[str, Any], claims: bool = False, name: str 
     return cli.main([*arguments, "--claims"] if claims else arguments)
 
 
-def claim(order: str, amount: str, currency: str = "USD", platform: str = "ads") -> dict[str, Any]:
+def claim(order: str, amount: str, currency: str = "USD", platform: str = "ads", day: str = "06-01") -> dict[str, Any]:
     return {"platform": platform, "order_id": order, "amount": amount, "currency": currency,
-            "occurred_at": "2025-06-01T11:00Z"}  # fmt: skip
+            "occurred_at": f"2025-{day}T11:00Z"}  # fmt: skip
 
 
 def refusals(database: Database) -> list[tuple[Any, ...]]:
@@ -63,18 +63,21 @@ def test_payments_are_added_once_and_only_in_allowed_states(
         PAYMENT | {"transaction_id": "t3", "state": "paid"},  # 11
         PAYMENT | {"transaction_id": "t3", "occurred_at": "2025-06-01 10:00"},  # 12: no zone
         PAYMENT | {"transaction_id": "t3", "amount": "-1"},  # 13
+        PAYMENT | {"transaction_id": "t4", "state": "authorized", "amount": "50.00"},
+        PAYMENT | {"transaction_id": "t4", "amount": "50.01"},  # 15: above what was authorized
     ]
     assert pay(tmp_path, *records) == 0
-    assert "13 rows; added 4 payments; 0 were there already; 9 refused" in capsys.readouterr().out
+    assert "15 rows; added 5 payments; 0 were there already; 10 refused" in capsys.readouterr().out
     states = database.query("select state, amount_cents from revenue_ledger order by ledger_seq")
-    assert states == [("authorized", 12_000), ("captured", 10_000), ("refunded", 4_000), ("chargeback", 6_000)]
+    assert states == [("authorized", 12_000), ("captured", 10_000), ("refunded", 4_000), ("chargeback", 6_000),
+                      ("authorized", 5_000)]  # fmt: skip
     assert [row[:2] for row in refusals(database)] == [
         (3, "state"), (5, "amount"), (7, "state"), (8, "state"), (9, "amount"), (10, "amount"), (11, "state"),
-        (12, "occurred_at"), (13, "amount"),
+        (12, "occurred_at"), (13, "amount"), (15, "amount"),
     ]  # fmt: skip
     assert pay(tmp_path, *records) == 0
-    assert "added 0 payments; 4 were there already; 9 refused" in capsys.readouterr().out
-    assert len(refusals(database)) == 9
+    assert "added 0 payments; 5 were there already; 10 refused" in capsys.readouterr().out
+    assert len(refusals(database)) == 10
 
 
 def test_csv_with_other_columns(database: Database, tenant: UUID, tmp_path: Path) -> None:
@@ -133,9 +136,14 @@ def make_world(database: Database, tenant: UUID, folder: Path) -> None:
     captures = [PAYMENT | {"transaction_id": f"t{o}", "order_id": o} for o in ("o1", "o2", "o3")]
     captures.append(PAYMENT | {"transaction_id": "t5", "order_id": "o5", "currency": "EUR", "amount": "7.00"})
     captures.append(PAYMENT | {"transaction_id": "told", "order_id": "old"})
+    captures.insert(0, PAYMENT | {"transaction_id": "to1", "order_id": "o1", "state": "authorized"})  # is no money yet
+    # Both were seen before the window, and are another one's.
+    captures.append(PAYMENT | {"transaction_id": "tp", "order_id": "paid", "occurred_at": "2025-05-31T10:00Z"})
+    captures.append(PAYMENT | {"transaction_id": "tc", "order_id": "claimed"})
     assert pay(folder, *captures) == 0
     claims = [claim("o1", "100.00"), claim("o2", "100.00"), claim("o2", "80.00", platform="other"),
-              claim("o5", "3.00"), claim("ghost", "9.99")]  # fmt: skip
+              claim("o5", "3.00"), claim("ghost", "9.99"), claim("paid", "1.00"),
+              claim("claimed", "1.00", day="05-31")]  # fmt: skip
     assert pay(folder, *claims, claims=True, name="claims.jsonl") == 0
 
 

@@ -198,6 +198,12 @@ def test_a_failed_attempt_is_a_reason(database: Database, huey: SkeldirHuey, ten
     assert "last attempt: e fails after its block" in why(result.id)
 
 
+def test_a_job_whose_worker_died_says_so(database: Database, huey: SkeldirHuey, tenants: tuple[UUID, UUID]) -> None:
+    job = work.effect("x", tenant_id=tenants[0])
+    database.query("update huey.job set claim_alone = true")
+    assert why(job.id)[-1] == "suspect: its worker died, so it begins in a process that has nothing else to do"
+
+
 def test_more_than_ten_thousand_ahead(database: Database, huey: SkeldirHuey) -> None:
     huey.enqueue_many(work.add.s(1, 1) for _ in range(10_002))
     last = work.add(2, 2)

@@ -20,7 +20,8 @@ from tests.waiting import until
 
 PARTITIONS = "select relname from pg_class where relname ~ '^job_attempt_[0-9]{8}$' and relkind = 'r'"
 BY_HAND = """
-create table huey.job_attempt_by_hand (like huey.job_attempt including defaults including indexes);
+create table huey.job_attempt_by_hand
+  (like huey.job_attempt including defaults including constraints including indexes);
 grant all on huey.job_attempt_by_hand to public;
 alter table huey.job_attempt attach partition huey.job_attempt_by_hand for values from ('2020-01-01') to ('2100-01-01');
 """

@@ -64,7 +64,7 @@ def test_whoever_ran_long_enough_holds_nobody_back(
     monkeypatch.setattr(suspicion, "ALONE_S", 0.0)
     first = mine(desk)
     assert first.suspect and not long.suspect
-    monkeypatch.setattr(suspicion, "ALONE_S", 10.0)
+    monkeypatch.setattr(suspicion, "ALONE_S", 3600.0)
     assert desk.take(0) is None
     monkeypatch.setattr(suspicion, "ALONE_S", 0.0)
     assert not mine(desk).suspect and not mine(desk).suspect, "others pass the second suspect"
@@ -75,7 +75,7 @@ def test_whoever_ran_long_enough_holds_nobody_back(
 
 
 def steps_until_suspect(desk: Desk) -> int:
-    """Work as two workers of a process do, whose jobs end one after the other; return after how many the suspect began."""
+    """Work as two workers of a process do, whose jobs end one by one; return after how many the suspect began."""
     held: list[Claim] = []
     for step in range(40):
         while len(held) < 2 and (claim := desk.take(0)) is not None:

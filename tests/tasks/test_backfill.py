@@ -191,10 +191,10 @@ def test_late_data_of_a_busy_tenant_is_not_starved(database: Database, tenant: U
     database.query("update attribution_dirty_ranges set created_at = created_at - interval '6 minutes'")
     for day in (3, 5):
         recompute_dirty.call_local()
-        late = DAY + timedelta(days=day)
+        late = DAY + timedelta(days=day)  # and has waited longer, so it would be next
         database.query(
-            "insert into attribution_dirty_ranges (tenant_id, range_start, range_end, reason)"
-            " values (%s, %s, %s, 'test')",
+            "insert into attribution_dirty_ranges (tenant_id, range_start, range_end, reason, created_at)"
+            " values (%s, %s, %s, 'test', now() - interval '20 minutes')",
             (str(tenant), late, late + timedelta(hours=1)),
         )
     found = database.query("select reason, status from attribution_recompute_jobs order by reason")

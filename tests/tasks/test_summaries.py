@@ -104,15 +104,15 @@ class Shop:
                 self._write(refund, pick, split)
         elif verb == "resplit":
             self._write(self.events[pick % len(self.events)][1], pick, split)
-        elif verb == "move":  # an update of where a row counts
+        elif verb == "move":  # an update of where a row counts; its day is that of its event, always
             statement = (
-                "update attribution_allocations set converted_at = converted_at + %s * interval '1 day',"
-                " model_version = 'linear@1' where event_id = %s and model_version = 'linear@2'"
+                "update attribution_allocations set model_version = 'linear@1'"
+                " where event_id = %s and model_version = 'linear@2'"
             )
             event = self.events[pick % len(self.events)][1]
             in_the_way = "delete from attribution_allocations where event_id = %s and model_version = 'linear@1'"
             self.database.query(in_the_way, [str(event)])
-            self.database.query(statement, [day, str(event)])
+            self.database.query(statement, [str(event)])
         else:
             statement = "delete from attribution_allocations where event_id = %s"
             self.database.query(statement, [str(self.events[pick % len(self.events)][1])])

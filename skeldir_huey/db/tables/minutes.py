@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
 from sqlalchemy import Index
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.types import TypeEngine
 
 from skeldir_huey.db.tables.base import Base
 
@@ -87,7 +89,7 @@ class RunQuarter(_Counts, Base):
     quarter: Mapped[datetime]
 
 
-_COUNTS = {
+_COUNTS: dict[str, TypeEngine[Any]] = {
     "lane": sa.Text(),
     "task_name": sa.Text(),
     "tenant_id": sa.Uuid(),
@@ -104,7 +106,7 @@ _COUNTS = {
 
 def _view(name: str, time: str) -> sa.TableClause:
     """Return a view of a roll-up: what is folded, and what is not yet."""
-    counts = (sa.column(column, kind) for column, kind in _COUNTS.items())
+    counts: list[sa.ColumnClause[Any]] = [sa.column(column, kind) for column, kind in _COUNTS.items()]
     return sa.table(name, sa.column(time, sa.DateTime(timezone=True)), *counts, schema="huey")
 
 
