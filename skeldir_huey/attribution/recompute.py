@@ -61,6 +61,7 @@ def recompute_together(connection: Connection, tenant_id: UUID, run_ids: Sequenc
     for model_version in sorted(run.model_version for run in found):
         rows(connection, sql("attribution", "lock_model"), window | {"model_version": model_version})
     # Again: a run that had the lock may have changed what these have.
+    found = [runs.read(connection, tenant_id, run_id) for run_id in run_ids]
     # Before the events are read: what an import commits after this keeps its range, and so its own run.
     for run in found:
         rows(connection, sql("attribution", "forget_dirty"), window | {"model_version": run.model_version})

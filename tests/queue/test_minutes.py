@@ -29,6 +29,10 @@ select minute, lane, task_name, tenant_id, sum(done), sum(dead), sum(cancelled),
   from huey.run_minutes group by 1, 2, 3, 4 order by 1, 2, 3, 4
 """
 
+IN_QUARTERS = "date_bin('15 minutes', {}, '2000-01-01 00:00:00+00')"
+QUARTERS_FROM_HISTORY = FROM_HISTORY.replace("date_trunc('minute', ended_at)", IN_QUARTERS.format("ended_at"))
+FROM_QUARTERS = FROM_MINUTES.replace("select minute", "select quarter").replace("run_minutes", "run_quarters")
+
 ATTEMPT = """
 insert into huey.job_attempt (task_id, task_name, lane, attempt, outcome, ended, enqueued_at, run_ms, wait_ms)
 values ('x', 'x', 'ingest', 1, %(outcome)s, true, now(), %(run_ms)s, %(wait_ms)s)
@@ -57,14 +61,16 @@ def test_minutes_say_what_the_history_says_before_and_after_folding(
     assert sum(row[4] for row in expected) >= 7
     assert sum(row[6] for row in expected) == 1
     assert sum(row[7] for row in expected) >= 3
-    assert database.query(FROM_MINUTES) == expected
+    quarters = database.query(QUARTERS_FROM_HISTORY)
+    assert database.query(FROM_MINUTES) == expected and database.query(FROM_QUARTERS) == quarters
     for _ in range(2):
         huey.storage.run(statement("fold_runs"))
-        assert database.query(FROM_MINUTES) == expected
+        assert database.query(FROM_MINUTES) == expected and database.query(FROM_QUARTERS) == quarters
     assert database.value("select count(*) from huey.run_delta") == 0
     work_of_every_kind(huey, database, run_all)
     huey.storage.run(statement("fold_runs"))
     assert database.query(FROM_MINUTES) == database.query(FROM_HISTORY)
+    assert database.query(FROM_QUARTERS) == database.query(QUARTERS_FROM_HISTORY)
 
 
 def test_a_settlement_that_is_rolled_back_leaves_no_count(database: Database, huey: SkeldirHuey) -> None:
