@@ -4,18 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
-from uuid import UUID, uuid4
 
 import pytest
-from sqlalchemy.engine import Connection
 
 from skeldir_huey import cli
 from skeldir_huey.attribution.paths import count_paths
-from skeldir_huey.clock import utc_now
 from skeldir_huey.db.engine import transaction
 from skeldir_huey.db.retained import check_window
 from skeldir_huey.errors import InputError
@@ -27,75 +22,17 @@ from skeldir_huey.tasks.backfill import start_backfill
 from skeldir_huey.tasks.maintenance import KEEP_LETTERS_DAYS, enforce_retention_daily
 from tests.attribution.runner import make_version, run_window
 from tests.cluster import Database
-from tests.db.catalog import RUNTIME
-from tests.db.probing import acting, outcome
-from tests.factories import make_event, make_letter, make_tenant
-
-VERSION = "linear@1.0.0"
-MINUTES = 24 * 60
-
-
-def month_of(at: datetime) -> datetime:
-    return at.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
-
-
-NOW = utc_now()
-KEPT_FROM = month_of(NOW - timedelta(days=90))
-MONTH_BEFORE = month_of(KEPT_FROM - timedelta(days=1))
-
-
-def begin_for(tenant_id: UUID) -> Callable[[], AbstractContextManager[Connection]]:
-    return lambda: transaction(tenant_id)
-
-
-def sell(database: Database, tenant_id: UUID, at: datetime, cents: int = 1000, channels: str = "direct") -> UUID:
-    """Add a sale with a touch of each channel before it."""
-    visitor = uuid4()
-    for hours, channel in enumerate(channels.split(), 1):
-        before = at - timedelta(hours=hours)
-        make_event(database, tenant_id, kind="touch", visitor=visitor, channel=channel, occurred_at=before)
-    return make_event(database, tenant_id, visitor=visitor, cents=cents, occurred_at=at, order_id=str(uuid4()))
-
-
-def refund(database: Database, tenant_id: UUID, sale: UUID, at: datetime, cents: int = -1000) -> UUID:
-    return make_event(
-        database, tenant_id, kind="adjustment", cents=cents, occurred_at=at, parent_event_id=sale, order_id="o"
-    )
-
-
-def count(database: Database, table: str, tenant_id: UUID, more: str = "true") -> int:
-    return int(database.value(f"select count(*) from {table} where tenant_id = %s and {more}", [str(tenant_id)]))
-
-
-def make_old_tenant(database: Database, name: str) -> UUID:
-    tenant_id = make_tenant(database, name, created_at=NOW - timedelta(days=400))
-    make_version(tenant_id, "linear", publish=True)
-    return tenant_id
-
-
-def run_all_days(tenant_id: UUID, start: datetime = KEPT_FROM - timedelta(days=200)) -> Any:
-    return run_window(tenant_id, VERSION, start, NOW + timedelta(days=1))
-
-
-class World:
-    """A tenant with sales in the month before the boundary and after it, all allocated; and another one like it."""
-
-    def __init__(self, database: Database) -> None:
-        self.database = database
-        self.mine, self.theirs = make_old_tenant(database, "mine"), make_old_tenant(database, "theirs")
-        self.refunded: dict[UUID, UUID] = {}
-        for tenant in (self.mine, self.theirs):
-            far = KEPT_FROM - timedelta(days=100)
-            removed = sell(database, tenant, far, 900, "email direct")
-            refund(database, tenant, removed, far + timedelta(days=2), -900)
-            sell(database, tenant, MONTH_BEFORE + timedelta(hours=1), 500, "email")
-            refunded = sell(database, tenant, MONTH_BEFORE + timedelta(hours=2), 700, "email direct")
-            self.refunded[tenant] = refunded
-            refund(database, tenant, refunded, KEPT_FROM + timedelta(hours=5), -200)
-            sell(database, tenant, KEPT_FROM + timedelta(hours=2), 1100, "email direct organic")
-            sell(database, tenant, NOW - timedelta(days=1), 1300, "referral")
-            run_all_days(tenant)
-            database.query("delete from attribution_dirty_ranges where tenant_id = %s", [str(tenant)])
+from tests.factories import make_letter, make_tenant
+from tests.tasks.retained import (
+    KEPT_FROM,
+    MONTH_BEFORE,
+    NOW,
+    VERSION,
+    World,
+    begin_for,
+    count,
+    sell,
+)
 
 
 @pytest.fixture
@@ -245,49 +182,6 @@ def test_a_young_tenant_and_its_own_setting(world: World) -> None:
     with transaction(world.mine) as connection:
         retention.set_keep_days(connection, None)
     assert retention.enforce(begin_for(world.mine))["attribution_events"] > 0
-
-
-@pytest.mark.parametrize("role", [role for role in RUNTIME if role != "console"])
-def test_events_are_append_only_for_everyone_else(world: World, role: str) -> None:
-    database = world.database
-    for statement in ("delete from attribution_events", "update attribution_events set channel = 'email'"):
-        with acting(database, role, world.mine) as cursor:
-            assert outcome(cursor, statement, {}) == "42501"
-    # Also if somebody grants it one day, and whoever owns the table.
-    database.query(f"grant select, delete, update on attribution_events to {role}, skeldir_owner")
-    for statement in ("delete from attribution_events", "update attribution_events set channel = 'email'"):
-        with acting(database, role, world.mine) as cursor:
-            assert outcome(cursor, statement, {}) == "42501"
-    with pytest.raises(Exception, match="append-only"):
-        database.query("delete from attribution_events")  # the superuser
-
-
-@pytest.mark.parametrize("guard", ["attribution_events_append_only"])
-def test_the_append_only_trigger_is_what_stops_them(world: World, guard: str) -> None:
-    world.database.query(f"drop trigger {guard} on attribution_events; grant delete on attribution_events to app_user")
-    world.database.query("delete from attribution_events where kind = 'adjustment'")
-    assert count(world.database, "attribution_events", world.mine, "kind = 'adjustment'") == 0
-
-
-def test_the_function_removes_only_what_is_behind_the_boundary(world: World) -> None:
-    database, mine = world.database, world.mine
-    remove = "select removed from app.remove_expired(%(part)s, %(days)s, null, 1000)"
-    before = count(database, "attribution_events", mine)
-    for part in retention.PARTS:
-        with acting(database, "app_user", mine) as cursor:
-            cursor.execute(remove, {"part": part, "days": 30})
-            assert cursor.fetchone() == (0,), "nothing was frozen yet"
-            assert outcome(cursor, remove, {"part": part, "days": 1}) == "22023"
-        with acting(database, "app_user", None) as cursor:
-            assert outcome(cursor, remove, {"part": part, "days": 90}) == "42501"
-        for role in ("app_ro", "app_import", "console_tenant", "console_all", "console_global"):
-            with acting(database, role, mine) as cursor:
-                assert outcome(cursor, remove, {"part": part, "days": 90}) == "42501"
-    with acting(database, "app_user", mine) as cursor:
-        assert outcome(cursor, "update retention set removed_before = now()", {}) == "42501"
-        assert outcome(cursor, "insert into retention (tenant_id) values (app.tenant())", {}) == "42501"
-        assert outcome(cursor, remove, {"part": "console_audit", "days": 90}) == "22023", "the audit log never goes"
-    assert count(database, "attribution_events", mine) == before
 
 
 def test_payloads_orders_and_letters_have_their_times(world: World, run_all: Callable[[], int]) -> None:
