@@ -67,7 +67,7 @@ def letter_conditions(query: Query, tenants: Sequence[Choice], since: datetime |
     for term in query.of("args"):
         # First by worker_failed_jobs_args: the planner would walk through all letters, expecting to meet some soon.
         named = aliased(table)
-        with_it = sa.true() | sa.or_(*(named.task_kwargs.contains(value) for value in term.contained()))
+        with_it = sa.or_(*(named.task_kwargs.contains(value) for value in term.contained()))
         found.append(table.id == sa.func.any(sa.func.array(sa.select(named.id).where(with_it).scalar_subquery())))
     if since is not None and not query.of("id") and not query.of("correlation"):
         found.append(table.failed_at >= since)

@@ -43,7 +43,7 @@ class JobsView(ConsoleView):
             if state in OUTCOMES:
                 after = params.after(int)
                 conditions = finds.attempt_conditions(query, here.choices, now - HISTORY) or []
-                conditions += [JobAttempt.outcome.op("||")("") == state] + ([JobAttempt.lane == lane] if lane else [])
+                conditions += [JobAttempt.outcome == state] + ([JobAttempt.lane == lane] if lane else [])
                 facts |= {"page": panels.read(jobs.attempts, conditions, after), "after": after}
             else:
                 here_and_so = finds.job_conditions(query, here.choices)
