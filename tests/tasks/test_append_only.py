@@ -1,4 +1,4 @@
-"""Events are append-only for everybody: only the function of retention removes, and only what is behind the boundary."""
+"""Events are append-only for everybody: retention alone removes, and only what is behind the boundary."""
 
 from __future__ import annotations
 
@@ -8,10 +8,7 @@ from skeldir_huey.ingest import retention
 from tests.cluster import Database
 from tests.db.catalog import RUNTIME
 from tests.db.probing import acting, outcome
-from tests.tasks.retained import (
-    World,
-    count,
-)
+from tests.tasks.retained import World, count
 
 
 @pytest.fixture

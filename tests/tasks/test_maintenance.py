@@ -23,16 +23,7 @@ from skeldir_huey.tasks.maintenance import KEEP_LETTERS_DAYS, enforce_retention_
 from tests.attribution.runner import make_version, run_window
 from tests.cluster import Database
 from tests.factories import make_letter, make_tenant
-from tests.tasks.retained import (
-    KEPT_FROM,
-    MONTH_BEFORE,
-    NOW,
-    VERSION,
-    World,
-    begin_for,
-    count,
-    sell,
-)
+from tests.tasks.retained import KEPT_FROM, MONTH_BEFORE, NOW, VERSION, World, begin_for, count, sell
 
 
 @pytest.fixture
