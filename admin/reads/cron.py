@@ -119,9 +119,7 @@ def _runs(connection: Connection, names: Sequence[str], now: datetime) -> dict[s
     newest = (
         sa.select(*columns, place.label("place"))
         # Periodic tasks run for no tenant: job_attempt_tenant leads past a day of everybody's jobs.
-        .where(
-            JobAttempt.tenant_id.is_(None), JobAttempt.task_name.in_(names), JobAttempt.ended_at > now - RUNS_WITHIN
-        )
+        .where(JobAttempt.tenant_id.is_(None), JobAttempt.task_name.in_(names), JobAttempt.ended_at > now - RUNS_WITHIN)
         .subquery()
     )
     found: dict[str, list[Row]] = {}

@@ -10,19 +10,28 @@ from psycopg2.extensions import cursor as Cursor
 
 from tests.cluster import Database
 from tests.db.catalog import (
-    CHECKS,
     Check,
     excessive_privileges,
     foreign_keys_without_tenant,
     open_views,
-    policies_that_add_up,
-    policies_that_show_too_much,
     powerful_roles,
     tables_without_forced_row_security,
     unique_keys_not_led_by_tenant,
     unsafe_definers,
 )
+from tests.db.policies import policies_that_add_up, policies_that_show_too_much
 
+CHECKS: tuple[Check, ...] = (
+    tables_without_forced_row_security,
+    powerful_roles,
+    excessive_privileges,
+    unique_keys_not_led_by_tenant,
+    foreign_keys_without_tenant,
+    open_views,
+    unsafe_definers,
+    policies_that_add_up,
+    policies_that_show_too_much,
+)
 DEFINER = "create function app.leak() returns bigint language sql security definer {0} as 'select 1::bigint'"
 FAULTS: tuple[tuple[Check, str, str], ...] = (
     (tables_without_forced_row_security, "alter table attribution_events no force row level security", "events"),
