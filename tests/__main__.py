@@ -1,6 +1,6 @@
-"""What `make test` runs: the suite in two processes, then what must run alone, then on PostgreSQL 16 what depends on it.
+"""What `make test` runs: the suite in two processes, what must run alone, and on PostgreSQL 16 what depends on it.
 
-Every part runs whatever became of the one before; the last lines say how each ended. Exit code 0: all passed; 2: Ctrl-C.
+Every part runs whatever became of the one before; the last lines say how each ended. Exit code 0: passed; 2: Ctrl-C.
 
     python -m tests [FOLDER_OR_FILE ...]
 """

@@ -34,18 +34,14 @@ wait $child
 """
 
 # Tests lose nothing that matters in a power cut; a test of durability asks for safe=True.
-_FAST = (
-    "fsync=off",
-    "synchronous_commit=off",
-    "full_page_writes=off",
-    "max_wal_size=256MB",
-    "dynamic_shared_memory_type=mmap",
-)
+_FAST = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "max_wal_size=256MB")
 # A database is 760 files: made in memory in a tenth of the time.
 _MEMORY = Path("/dev/shm")
 _ROOM = 2 << 30
 
-_ALWAYS = ("listen_addresses=", "max_connections=200", "shared_buffers=64MB", "jit=off", "timezone=UTC")
+# Shared memory among its own files: what a killed server leaves goes with them.
+_OWN_MEMORY = "dynamic_shared_memory_type=mmap"
+_ALWAYS = ("listen_addresses=", "max_connections=200", "shared_buffers=64MB", "jit=off", "timezone=UTC", _OWN_MEMORY)
 
 
 @dataclass(frozen=True)

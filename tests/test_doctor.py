@@ -137,8 +137,8 @@ FAULTS: dict[str, tuple[str, Callable[..., list[Check]], str, str, str]] = {
         queue_checks.upkeep, "oldest lease", BAD, "2 min",
     ),
     "not folded": (
-        "insert into huey.run_delta (minute, lane, task_name, done, dead, cancelled, errored, run_ms, run_hist, wait_ms,"
-        " wait_hist) values (now() - interval '1 hour', 'ingest', 't', 1, 0, 0, 0, 0, '{}', 0, '{}')",
+        "insert into huey.run_delta (minute, lane, task_name, done, dead, cancelled, errored, run_ms, run_hist,"
+        " wait_ms, wait_hist) values (now() - interval '1 hour', 'ingest', 't', 1, 0, 0, 0, 0, '{}', 0, '{}')",
         queue_checks.upkeep, "roll-up", WARN, "1 h",
     ),
     "frozen": (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 from uuid import UUID
 
 from flask import Flask
@@ -62,13 +63,14 @@ def test_refused(world: World, client_of: Client) -> None:
     assert send(client_of(world.viewer_a), a).status_code == 403
     assert send(operator, b).status_code == 404
     assert send(operator, b, form_tenant=a).status_code == 404
-    for fields, words in (
+    refused: list[tuple[dict[str, Any], str]] = [
         ({"first": ""}, "choose the first"),
         ({"last": "2025-05-01"}, "is before the first day"),
         ({"last": "2027-05-01"}, "at most 366 days"),
         ({"last": "2027-15-01"}, "expected a day"),
         ({"reason": "no"}, "say why"),
-    ):
+    ]
+    for fields, words in refused:
         response = send(operator, a, **fields)
         assert response.status_code == 400 and words in response.get_data(as_text=True), fields
     assert 'value="the bank sent a correction"' in send(operator, a, first="").get_data(as_text=True)

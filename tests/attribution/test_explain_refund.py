@@ -7,6 +7,7 @@ import io
 import json
 import random
 from datetime import timedelta
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
@@ -58,7 +59,8 @@ def test_the_refunds_of_a_sale_step_by_step(database: Database) -> None:
 
 
 def test_many_refunds_agree_with_what_their_run_wrote(database: Database) -> None:
-    tenant_id, chance, refunds = make_tenant(database), random.Random(5), []
+    tenant_id, chance = make_tenant(database), random.Random(5)
+    refunds: list[Any] = []
     for _ in range(12):
         cents = chance.choice((1, 2, 7, 100, 9_999))
         sold = sale(database, tenant_id, tuple(chance.choices(("email", "direct", "organic"), k=4)), cents)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from datetime import timedelta
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
@@ -82,15 +83,15 @@ def test_rows_of_an_event_that_lie_outside_of_the_range_are_refused(database: Da
 
 @pytest.mark.parametrize("params", [{}, {"lookback_s": 864_000}, {"dedupe": "unique"}, {"fallback": "unknown"}])
 def test_reading_all_touches_once_or_looking_up_each_journey(
-    database: Database, monkeypatch: pytest.MonkeyPatch, params: dict[str, object]
+    database: Database, monkeypatch: pytest.MonkeyPatch, params: dict[str, Any]
 ) -> None:
     tenant_id = many(database)
     version = make_version(tenant_id, "linear", **params)
-    window = {"tenant_id": tenant_id, "window_start": DAY + timedelta(days=3), "window_end": DAY + timedelta(days=20)}
+    start, end = DAY + timedelta(days=3), DAY + timedelta(days=20)
+    window = {"tenant_id": tenant_id, "window_start": start, "window_end": end}
     with transaction(tenant_id) as connection:
         assert journeys.is_long(connection, window)
         assert not journeys.is_long(connection, window | {"window_end": DAY + timedelta(days=5)})
-    start, end = window["window_start"], window["window_end"]
     at_once = run_window(tenant_id, version, start, end)
     assert at_once.allocation_count and at_once.allocation_count > (at_once.conversion_count or 0) > 300
     monkeypatch.setattr(journeys, "_LONG", 2)

@@ -167,7 +167,7 @@ def test_many_journeys_under_each_policy(
 ) -> None:
     """Hypothesis finds what is small; here each policy meets a hundred crowded journeys at once."""
     tenant_id, chance = make_tenant(database), random.Random(f"{dedupe} {repeat}")
-    shared = {"lookback_s": LOOKBACK_S, "dedupe": dedupe, "repeat": repeat, "fallback": fallback}
+    shared: dict[str, Any] = {"lookback_s": LOOKBACK_S, "dedupe": dedupe, "repeat": repeat, "fallback": fallback}
     events: list[Seen] = []
     for journey in range(100):
         for _ in range(chance.randint(1, 9)):

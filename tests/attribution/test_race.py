@@ -36,7 +36,8 @@ def test_import_in_the_middle_of_a_run(database: Database, moment: str) -> None:
     tenant_id, visitor = make_tenant(database), uuid4()
     make_event(database, tenant_id, visitor=visitor, minutes=60, cents=100, channel="organic")
     version = make_version(tenant_id, "linear", publish=True)
-    worker, done = engine.engine("worker"), []
+    worker = engine.engine("worker")
+    done: list[bool] = []
 
     def interrupt(*arguments: object) -> None:
         # Around the statement that reads the events and writes the allocations.

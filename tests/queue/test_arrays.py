@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from skeldir_huey.queue.arrays import array
 from tests.conftest import Database
 
-TEXT = st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\0"), max_size=20)
+TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=20)
 KINDS = {
     "bigint": st.integers(-(2**63), 2**63 - 1),
     "float8": st.floats(allow_nan=False, allow_infinity=False),
