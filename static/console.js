@@ -20,6 +20,21 @@ document.addEventListener('change', event => {
   if (event.target.matches('[data-autosubmit]')) event.target.form.requestSubmit();
 });
 
+// A page that takes its time: what is there stays, with a thin bar above it. A download leaves the page where it is.
+let slow = 0;
+window.addEventListener('beforeunload', () => {
+  clearTimeout(slow);
+  slow = setTimeout(() => {
+    document.documentElement.classList.add('loading');
+    slow = setTimeout(arrived, 15000);
+  }, 400);
+});
+function arrived() {
+  clearTimeout(slow);
+  document.documentElement.classList.remove('loading');
+}
+window.addEventListener('pageshow', arrived);
+
 // A verb's link leads to a page that asks for a reason; with script a dialog asks instead.
 const confirmDialog = find('#confirm');
 function askReason(link) {

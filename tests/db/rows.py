@@ -116,8 +116,8 @@ def fill(database: Database, name: str) -> UUID:
         " select %(tenant)s, id, 'o1', 'USD', 100, 100, 100, 0, 0, 'matched' from run",
         "insert into backfills (tenant_id, model_version, range_start, range_end, done_until, correlation_id)"
         " values (%(tenant)s, 'even_split@1.0.0', '2025-06-01Z', '2025-06-09Z', '2025-06-01Z', gen_random_uuid())",
-        "insert into allocation_days values (%(tenant)s, 'even_split@1.0.0', (now() at time zone 'utc')::date, 'direct',"
-        " 'USD', 1, 1, 1, 1, 10000, 0, '2025-06-01Z', '2025-06-01Z')",
+        "insert into allocation_days values (%(tenant)s, 'even_split@1.0.0', (now() at time zone 'utc')::date,"
+        " 'direct', 'USD', 1, 1, 1, 1, 10000, 0, '2025-06-01Z', '2025-06-01Z')",
         "insert into revenue_days values (%(tenant)s, (now() at time zone 'UTC')::date, 'USD', 1, 10000, 0, 0)",
         "insert into retention (tenant_id, keep_days) values (%(tenant)s, 90)",
         "insert into allocation_months values"

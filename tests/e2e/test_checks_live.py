@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, Route, expect
 
 from tests.admin.world import PASSWORD, World, make_world
 from tests.cluster import Database
@@ -203,3 +203,21 @@ def test_a_refused_form_gives_back_what_was_typed_and_the_focus(
     expect(page.locator(".field-error")).to_contain_text("5 to 300 characters")
     expect(page.locator("main").get_by_label("Reason")).to_have_value("four")
     expect(page.locator("main").get_by_label("Reason")).to_be_focused()
+
+
+def test_a_page_that_takes_its_time_leaves_the_last_one_and_shows_a_bar(
+    context: BrowserContext, address: str, world: World
+) -> None:
+    """Check of CONSOLE 6.3: loading."""
+    page = context.new_page()
+    enter(page, address, world.admin)
+    held: list[Route] = []
+    page.route("**/admin/queues/", lambda route: held.append(route))  # its signature is looked at
+    bar = page.locator("html.loading")
+    expect(bar).to_have_count(0)
+    page.get_by_role("link", name="Queues", exact=True).click(no_wait_after=True)
+    expect(bar).to_have_count(1)
+    expect(page.get_by_role("heading", level=1)).to_have_text("Overview")
+    held.pop().continue_()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Queues")
+    expect(bar).to_have_count(0)
