@@ -19,7 +19,7 @@ from skeldir_huey import metrics
 from skeldir_huey.log import get_log
 from skeldir_huey.queue.claims import Claim
 from skeldir_huey.queue.storage import PostgresStorage, statement
-from skeldir_huey.queue.suspicion import suspects_now
+from skeldir_huey.queue.suspicion import WAIT, suspects_now
 
 log = get_log("queue.desk")
 
@@ -27,6 +27,7 @@ MAX_BATCH = 50
 SHORT_S = 0.005  # a batch that took less than this per job may grow; a success waits at most this long
 HOLD_S = 0.7  # claims not begun within this time go back: with LOOK_S, nobody waits for them longer than a second
 LOOK_S = 0.25
+SOON_S = 0.2  # between two looks while a suspect may wait for this process to become empty
 STOP_WAIT_S = 2.0
 LOW = MAX_BATCH // 2  # so few short jobs are left: claim the next batch while they run
 BACKLOG = 4 * MAX_BATCH  # so many unsettled successes make the workers wait
@@ -72,6 +73,7 @@ class Desk:
         self._batch_size = 0
         self._batch_came = 0.0
         self._turn = list(storage.lanes)
+        self._soon = False  # what runs here may keep a suspect waiting, for a moment
         self._low = threading.Event()  # short jobs run out, and there are more of them
         self._full = threading.Event()  # a whole batch of successes waits
         self._some = threading.Event()  # at least one does
@@ -95,7 +97,7 @@ class Desk:
         if claim is None:
             with self._news:
                 if self._generation == seen:
-                    self._news.wait(wait_s)
+                    self._news.wait(min(wait_s, SOON_S) if self._soon else wait_s)
             return None
         return self._begun(claim)
 
@@ -143,6 +145,7 @@ class Desk:
         with self._lock:
             running = [(self._held[key], now - began) for key, began in self._running.items() if key in self._held]
             suspects = suspects_now(self._ready, running)
+        self._soon = suspects in (None, WAIT)
         if suspects is None:
             return
         if self._batch_size:

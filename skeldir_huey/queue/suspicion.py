@@ -2,7 +2,7 @@
 
 Nobody can say after the death of a process which of its jobs killed it. All of them are suspects then; each begins in a
 process that has nothing else to do, and only a suspect's death is surely its own. Whoever has run for ALONE_S seconds
-does not hold the others back any longer: an hour's job that was rescued costs its consumer three seconds. Only another
+does not hold the others back any longer: an hour's job that was rescued costs its consumer half a second. Only another
 suspect waits for it, or goes to another consumer: with two of them in a process nobody could say which one it was.
 """
 
@@ -12,7 +12,7 @@ from collections.abc import Iterable
 
 from skeldir_huey.queue.claims import Claim
 
-ALONE_S = 3.0
+ALONE_S = 0.5
 
 # What a claim does with a suspect; see claim.sql.
 TAKE = "take"  # take it, and nothing else, when it is its turn
