@@ -1,4 +1,4 @@
-"""Real consumer processes on the test's database."""
+"""Real consumer processes on the test's database, and what each browser test begins with."""
 
 from __future__ import annotations
 
@@ -13,11 +13,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from playwright.sync_api import Browser, BrowserContext
 
 from skeldir_huey.tasks.housekeeping import ping
 from tests import work
+from tests.admin.world import World, make_world
 from tests.cluster import Database
 from tests.conftest import ROOT
+from tests.e2e.showcase import browser, console
 from tests.waiting import until
 
 BIN = Path(sys.executable).parent
@@ -98,3 +101,29 @@ def answered(consumer: ConsumerProcess, timeout: float = 20) -> None:
         lambda: consumer.log.read_text()[-4000:],
     )
     assert consumer.process.poll() is None, consumer.log.read_text()
+
+
+@pytest.fixture(scope="module")
+def started(chromium: str) -> Iterator[Browser]:
+    """One Chromium for this file."""
+    with browser(chromium) as made:
+        yield made
+
+
+@pytest.fixture
+def world(database: Database) -> World:
+    return make_world(database)
+
+
+@pytest.fixture
+def address(world: World) -> Iterator[str]:
+    with console() as served:
+        yield served
+
+
+@pytest.fixture
+def context(started: Browser, address: str) -> Iterator[BrowserContext]:
+    """A window of its own; it closes before the server does, which waits for open connections."""
+    made = started.new_context(viewport={"width": 1280, "height": 860})
+    yield made
+    made.close()

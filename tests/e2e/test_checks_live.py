@@ -5,43 +5,16 @@ Checks 8, 12, 14, 15, 16, 17 and 32 of docs/console.md.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
+from playwright.sync_api import BrowserContext, Locator, Page, expect
 
-from tests.admin.world import PASSWORD, World, make_world
-from tests.cluster import Database
-from tests.e2e.showcase import browser, console, enter
+from tests.admin.world import PASSWORD, World
+from tests.e2e.showcase import enter
 from tests.e2e.test_money_browser import tab_to
 from tests.factories import make_letter
 from tests.queue.test_bulk_letters import add_letters
 
 pytestmark = pytest.mark.chromium
-
-
-@pytest.fixture(scope="module")
-def started(chromium: str) -> Iterator[Browser]:
-    with browser(chromium) as made:
-        yield made
-
-
-@pytest.fixture
-def world(database: Database) -> World:
-    return make_world(database)
-
-
-@pytest.fixture
-def address(world: World) -> Iterator[str]:
-    with console() as served:
-        yield served
-
-
-@pytest.fixture
-def context(started: Browser, address: str) -> Iterator[BrowserContext]:
-    made = started.new_context(viewport={"width": 1280, "height": 860})
-    yield made
-    made.close()
 
 
 def test_replay_one_from_the_sign_in_on_by_keyboard_alone(context: BrowserContext, address: str, world: World) -> None:

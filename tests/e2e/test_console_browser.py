@@ -2,44 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
-from tests.admin.world import World, make_world
-from tests.cluster import Database
-from tests.e2e.showcase import browser, console, enter
+from tests.admin.world import World
+from tests.e2e.showcase import enter
 from tests.factories import make_letter
 from tests.waiting import until
 
 pytestmark = pytest.mark.chromium
-
-
-@pytest.fixture(scope="module")
-def started(chromium: str) -> Iterator[Browser]:
-    """One Chromium for this file."""
-    with browser(chromium) as made:
-        yield made
-
-
-@pytest.fixture
-def world(database: Database) -> World:
-    return make_world(database)
-
-
-@pytest.fixture
-def address(world: World) -> Iterator[str]:
-    with console() as served:
-        yield served
-
-
-@pytest.fixture
-def context(started: Browser, address: str) -> Iterator[BrowserContext]:
-    """A window of its own; it closes before the server does, which waits for open connections."""
-    made = started.new_context(viewport={"width": 1280, "height": 860})
-    yield made
-    made.close()
 
 
 def replay_dialog(page: Page, address: str, world: World) -> None:
