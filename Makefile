@@ -62,7 +62,7 @@ bench-reports: $(BIN)/.installed ## measure refreshes, triggers, import; SCALE= 
 clean: ## delete the virtualenvs and caches; data stays
 	rm -rf .venv $(BENCH) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
-$(BIN)/python:
+$(BIN)/pip: # written last, so a virtualenv that was killed half-made is made again
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "make: Python 3.11 or newer is needed, $(PYTHON) is older or missing: make PYTHON=/path/to/python3.11" >&2; exit 1; }
 	@echo "making the virtualenv .venv"
@@ -70,7 +70,7 @@ $(BIN)/python:
 	  echo "make: $(PYTHON) cannot make a virtualenv (on Debian: apt-get install python3.11-venv)" >&2; exit 1; }
 
 # Installed anew only when a list of requirements changes.
-$(BIN)/.installed: requirements.txt | $(BIN)/python
+$(BIN)/.installed: requirements.txt | $(BIN)/pip
 	@echo "installing requirements.txt (about a minute the first time)"
 	@$(BIN)/python -m pip install --disable-pip-version-check --progress-bar on -r requirements.txt
 	@touch $@
@@ -81,7 +81,7 @@ $(BIN)/.installed-dev: requirements-dev.txt $(BIN)/.installed
 	@touch $@
 
 # The peers live apart: the product never sees them.
-$(BENCH)/.installed: bench/requirements-peers.txt | $(BIN)/python
+$(BENCH)/.installed: bench/requirements-peers.txt | $(BIN)/pip
 	@echo "installing bench/requirements-peers.txt into $(BENCH)"
 	@test -x $(BENCH)/bin/python || $(PYTHON) -m venv $(BENCH)
 	@$(BENCH)/bin/python -m pip install --disable-pip-version-check --progress-bar on -r bench/requirements-peers.txt

@@ -12,7 +12,7 @@ from admin.reads.ledger import Line
 from admin.reads.minutes import Jump
 from admin.reads.overview import LaneState, Trouble
 from admin.scope import current, link
-from admin.show import THIN, age, capped, number, percent, seconds
+from admin.show import THIN, age, ago, capped, number, percent, seconds
 from skeldir_huey.reports.status import Status
 
 MAX_LINES = 5
@@ -64,14 +64,14 @@ def _ledger(found: Figures) -> Iterator[Need]:
     broken = [line for line in found.ledger or () if not line.adds_up]
     if broken:
         what = f"The ledger does not add up: {', '.join(line.words for line in broken)}"
-        where = f"in lane{'s' if len(broken) > 1 else ''} {', '.join(line.lane for line in broken)}"
+        where = f"in queue{'s' if len(broken) > 1 else ''} {', '.join(line.lane for line in broken)}"
         yield Need("bad", what, where, f"{link('admin.index')}#ledger", "Open the ledger")
 
 
 def _consumers(found: Figures) -> Iterator[Need]:
     if found.is_silent:
         newest = max((one.heartbeat_at for one in found.consumers or ()), default=None)
-        since = f"the last one was heard of {age(newest, found.now)} ago" if newest else "none in the last hour"
+        since = f"the last one was heard from {ago(newest, found.now)}" if newest else "none in the last hour"
         yield Need(
             "bad", "No consumer is alive", f"{since}; jobs wait", f"{link('admin.index')}#consumers", "Consumers"
         )
@@ -80,7 +80,8 @@ def _consumers(found: Figures) -> Iterator[Need]:
 def _jumps(found: Figures) -> Iterator[Need]:
     for jump in found.jumps or ():
         what = f"Failures in {jump.lane} rose to {percent(jump.share)}"
-        since = f"for {age(jump.since, found.now)}, usually {percent(jump.usual)}"
+        began = age(jump.since, found.now)
+        since = f"{'just now' if began == 'now' else f'for {began}'}, usually {percent(jump.usual)}"
         why = f"{since}; {number(jump.dead)} died in 30{THIN}min"
         yield Need("bad", what, why, link("dead.jobs", queue=jump.lane), "Open dead letters")
 
@@ -90,7 +91,8 @@ def _letters(found: Figures) -> Iterator[Need]:
         count = found.letters.letter_count
         noun = "dead letter waits" if count == 1 else "dead letters wait"
         what = f"{number(count)} {noun} for you"
-        yield Need("bad", what, "replay or abandon", link("dead.index"), "Open dead letters")
+        why = f"the newest {ago(found.letters.newest_at, found.now)}; replay or abandon"
+        yield Need("bad", what, why, link("dead.index"), "Open dead letters")
 
 
 def _runs(found: Figures) -> Iterator[Need]:
@@ -104,7 +106,7 @@ def _runs(found: Figures) -> Iterator[Need]:
 def _bulk(found: Figures) -> Iterator[Need]:
     for one in found.trouble.stopped if found.trouble else ():
         what = f"A bulk {one.verb} stopped"
-        why = f"begun {age(one.created_at, found.now)} ago: {one.last_error or 'no reason on record'}"
+        why = f"begun {ago(one.created_at, found.now)}: {one.last_error or 'no reason on record'}"
         yield Need("bad", what, why, link("bulk.detail", operation_id=one.id), "Open operation")
 
 
@@ -112,7 +114,7 @@ def _unmatched(found: Figures) -> Iterator[Need]:
     for one in found.trouble.unmatched if found.trouble else ():
         name = current().name_of(one.id) or str(one.id)[:8]
         why = f"{number(one.wrong_count)} of {number(one.order_count)} orders, compared "
-        why += f"{age(one.created_at, found.now)} ago"
+        why += ago(one.created_at, found.now)
         url = link("tenants.detail", tenant_id=one.id)
         yield Need("warn", f"Revenue of {name} does not match", why, url, "Open tenant")
 
@@ -132,13 +134,13 @@ def _lanes(found: Figures) -> Iterator[Need]:
         if lane.paused_at is not None:
             who = f"by {lane.paused_by}, " if lane.paused_by else ""
             reason = lane.pause_reason or "no reason given"
-            why = f"{who}{age(lane.paused_at, found.now)} ago: {reason}; {number(waiting)} waiting"
-            yield Need("warn", f"Lane {lane.name} is paused", why, queue, "Open queue")
+            why = f"{who}{ago(lane.paused_at, found.now)}: {reason}; {number(waiting)} waiting"
+            yield Need("warn", f"Queue {lane.name} is paused", why, queue, "Open queue")
         elif lane.waiting_since is not None and found.now - lane.waiting_since > WAITING_TOO_LONG:
             limit = f"{int(WAITING_TOO_LONG.total_seconds() // 60)}{THIN}min"
             since = age(lane.waiting_since, found.now)
             why = f"its oldest job waits {since}, more than {limit}; {number(waiting)} waiting"
-            yield Need("warn", f"Lane {lane.name} is behind", why, queue, "Open queue")
+            yield Need("warn", f"Queue {lane.name} is behind", why, queue, "Open queue")
 
 
 def _views(found: Figures) -> Iterator[Need]:

@@ -50,7 +50,7 @@ def run_now(user: Any, name: str, reason: str) -> str:
         task = type(cron.known()[name])()
         task_id = huey.enqueue_in(connection, task)
         if task_id != task.id:
-            raise Conflict(f"Job {task_id[:8]} of it waits or runs already. Nothing was changed.")
+            raise Conflict(f"Job {task_id[:8]} of it waits or runs already. Nothing was changed.", task_id)
         _record(connection, user, "cron_run", name, reason, {"task_id": task_id})
     return task_id
 

@@ -97,7 +97,7 @@ def act(user: Any, verb: Verb, lane: str, tenant_id: UUID | None, seen: Seen, re
                 done[str(owner or "none")] = count
         enter(connection, tenant_id, "console_tenant" if tenant_id else "console_global")
         if not done:
-            state = f"No job of lane {lane} is {verb.state} and was not asked for before."
+            state = f"No job of queue {lane} is {verb.state} and was not asked for before."
             raise Conflict(trail.who_was_first(connection, "lane", lane, state))
         detail = {"count": sum(done.values()), "tenants": done}
         trail.record(connection, user.email, verb.name, "lane", lane, tenant_id=tenant_id, reason=reason, detail=detail)

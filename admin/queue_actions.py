@@ -22,7 +22,7 @@ from skeldir_huey.queue import control
 VERBS = ("pause", "resume")
 
 # Minutes until a pause ends by itself, as the form sends them; consumers look each second.
-MINUTES = {"15": "in 15 minutes", "60": "in 1 hour", "never": "when I resume it"}
+MINUTES = {"15": "in 15 minutes", "60": "in 1 hour", "never": "when somebody resumes it"}
 
 
 def pause(user: Any, target: Target, reason: str, minutes: str) -> None:

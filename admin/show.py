@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from flask import Flask, request
@@ -84,6 +84,17 @@ def instant(value: datetime | None) -> str:
     return DASH if value is None else value.astimezone(zone_of_user()).strftime("%Y-%m-%d %H:%M:%S %Z")
 
 
+def ago(since: datetime | None, now: datetime) -> str:
+    """Return how long ago an instant was, as in 3 min ago; "just now" below a second."""
+    words = age(since, now)
+    return "just now" if words == "now" else f"{words} ago"
+
+
+def day_before(value: datetime) -> datetime:
+    """Return the same time of the day before: the last day of a window whose end is not included."""
+    return value - timedelta(days=1)
+
+
 def iso(value: datetime) -> str:
     """Return an instant for the `datetime` attribute of `<time>`."""
     return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
@@ -139,7 +150,8 @@ class Unindent(Extension):
 def install(app: Flask) -> None:
     """Give templates the functions of this file as filters, and what every page shows."""
     for function in (
-        number, capped, seconds, milliseconds, size, age, instant, iso, money, percent, pretty, short, last_word,
+        number, capped, seconds, milliseconds, size, age, day_before, instant, iso, money, percent, pretty, short,
+        last_word,
     ):  # fmt: skip
         app.jinja_env.filters[function.__name__] = function
     app.jinja_env.filters["hex"] = bytes.hex

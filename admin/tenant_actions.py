@@ -73,7 +73,7 @@ def pause(user: Any, tenant_id: UUID, reason: str, minutes: str) -> int:
     with acting(user, "pause", tenant_id) as connection:
         running = [row.name for row in lanes(connection, tenant_id) if row.paused_at is None]
         if not running:
-            raise Conflict(_first(connection, tenant_id, "This tenant is paused in every lane already."))
+            raise Conflict(_first(connection, tenant_id, "This tenant is paused in every queue already."))
         resume_at = None if minutes == "never" else database_now(connection) + timedelta(minutes=int(minutes))
         for lane in running:
             control.pause(connection, lane, by=user.email, reason=reason, tenant_id=tenant_id, resume_at=resume_at)

@@ -45,7 +45,15 @@ class NoResult(SkeldirError):
 
 
 class Conflict(SkeldirError):
-    """Somebody else changed the row first; nothing was written."""
+    """Somebody else changed the row first; nothing was written.
+
+    Args:
+        task_id: the job that is there already, for a page to link to.
+    """
+
+    def __init__(self, message: str, task_id: str | None = None) -> None:
+        super().__init__(message)
+        self.task_id = task_id
 
 
 class FenceLost(SkeldirError):

@@ -18,12 +18,18 @@ from typing import Any
 import pytest
 from alembic import command
 from alembic.config import Config
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis
 from psycopg2.extensions import cursor as Cursor
 
 from skeldir_huey import config, log
 from skeldir_huey.db import engine
 from tests.cluster import Cluster, Database
 from tests.processes import free_ports
+
+# A busy machine makes no example wrong; what takes too long for a test, pytest-timeout says.
+hypothesis.register_profile("steady", deadline=None, suppress_health_check=list(HealthCheck))
+hypothesis.load_profile("steady")
 
 ROOT = Path(__file__).parents[1]
 TEMPLATE = "skeldir_template"

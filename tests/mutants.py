@@ -161,7 +161,9 @@ def verdict(mutant: Mutant, timeout_s: float = 240) -> str:
         copy = Path(folder) / "source"
         shutil.copytree(ROOT, copy, ignore=NOT_SOURCE)
         apply(mutant, copy)
-        command = [sys.executable, "-m", "pytest", "-qx", "-p", "no:cacheprovider", "--show-capture=no", mutant.test]
+        # With a folder of its own: else it would close the common one to the user as whom a server of a test runs.
+        own = ["-p", "no:cacheprovider", "--basetemp", str(Path(folder) / "tmp")]
+        command = [sys.executable, "-m", "pytest", "-qx", *own, "--show-capture=no", mutant.test]
         environment = {name: value for name, value in os.environ.items() if name != "PYTEST_ADDOPTS"}
         done = subprocess.run(
             command, cwd=copy, env=environment | {"PYTHONPATH": str(copy)}, capture_output=True, text=True,

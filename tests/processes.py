@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 import signal
@@ -101,21 +102,23 @@ class Running:
         until(lambda: words in self.text or self.process.poll() is not None, timeout, lambda: self.text)
         assert words in self.text, self.text
 
-    def end(self, how: signal.Signals = signal.SIGINT, timeout: float = 30) -> int:
+    def end(self, how: signal.Signals = signal.SIGINT, timeout: float = 60) -> int:
         """Send a signal, wait for the end, and return the exit code."""
         self.process.send_signal(how)
         return self.ended(timeout)
 
-    def ended(self, timeout: float = 30) -> int:
+    def ended(self, timeout: float = 60) -> int:
         """Wait for the end and return the exit code."""
         code = self.process.wait(timeout)
         self._reader.join(5)
         return code
 
     def close(self) -> None:
-        """Kill it and everything in its session, if it still runs."""
+        """Kill it and all that it started, if it still runs: what it manages may have a session of its own."""
         if self.process.poll() is None:
-            os.killpg(self.process.pid, signal.SIGKILL)
+            for process in [*psutil.Process(self.process.pid).children(recursive=True), self.process]:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    process.kill()
             self.process.wait()
         self._reader.join(5)
         assert self.process.stdout is not None

@@ -35,11 +35,12 @@ FIGURES = {
 }
 
 
+@pytest.mark.timeout(240)
 def test_a_small_run_measures_us(tmp_path: Path) -> None:
     out = tmp_path / "queue.json"
     sizes = ["-n", "200", "--latency", "10", "--scale", "200", "--out", str(out)]
     done = run(
-        [sys.executable, "-m", "bench.queue", "--quick", "--only", "skeldir", *sizes], bare_env(tmp_path), timeout=110
+        [sys.executable, "-m", "bench.queue", "--quick", "--only", "skeldir", *sizes], bare_env(tmp_path), timeout=200
     )
     assert done.returncode == 0, done.stdout + done.stderr
     found = json.loads(out.read_text(encoding="utf-8"))

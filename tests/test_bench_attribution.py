@@ -6,13 +6,16 @@ import json
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.processes import bare_env, run
 
 
+@pytest.mark.timeout(240)
 def test_a_small_run_measures_every_aim(tmp_path: Path) -> None:
     out = tmp_path / "attribution.json"
     sizes = ["--scale", "3000", "--peers", "3000", "--without-pandas", "--out", str(out)]
-    done = run([sys.executable, "-m", "bench.attribution", "--quick", *sizes], bare_env(tmp_path), timeout=170)
+    done = run([sys.executable, "-m", "bench.attribution", "--quick", *sizes], bare_env(tmp_path), timeout=200)
     assert done.returncode == 0, done.stdout + done.stderr
     found = json.loads(out.read_text(encoding="utf-8"))
     assert len(found["reach"]) >= 12
@@ -33,5 +36,5 @@ def test_a_small_run_measures_every_aim(tmp_path: Path) -> None:
 
 def test_wrong_options_say_so(tmp_path: Path) -> None:
     for wrong in (["--parts", "rules,speed"], ["--scale", "0"], ["--reps", "x"]):
-        done = run([sys.executable, "-m", "bench.attribution", *wrong], bare_env(tmp_path), timeout=30)
+        done = run([sys.executable, "-m", "bench.attribution", *wrong], bare_env(tmp_path), timeout=60)
         assert done.returncode == 2 and ("choose from" in done.stderr or "invalid" in done.stderr), done.stderr

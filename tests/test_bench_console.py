@@ -6,16 +6,19 @@ import json
 import sys
 from pathlib import Path
 
+import pytest
+
 from bench.console.reach import reach
 from tests.processes import bare_env, run
 
 PAGES = {"overview", "queues", "dead letters", "recompute", "tenants", "allocations", "audit log", "sale", "tenant"}
 
 
+@pytest.mark.timeout(240)
 def test_a_small_run_times_every_page(tmp_path: Path) -> None:
     out = tmp_path / "console.json"
     sizes = ["--scale", "3000", "--reps", "1", "--no-growth", "--out", str(out)]
-    done = run([sys.executable, "-m", "bench.console", *sizes], bare_env(tmp_path), timeout=110)
+    done = run([sys.executable, "-m", "bench.console", *sizes], bare_env(tmp_path), timeout=200)
     assert done.returncode == 0, done.stdout + done.stderr
     found = json.loads(out.read_text(encoding="utf-8"))
     assert found["rows"]["worker_failed_jobs"] == 400 and found["rows"]["huey.job_attempt"] >= 1400

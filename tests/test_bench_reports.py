@@ -9,6 +9,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from bench import capacity
 from bench.reports.guards import CASES
 from tests.conftest import ROOT
@@ -17,9 +19,10 @@ from tests.processes import bare_env, run
 BENCH = [sys.executable, "-m", "bench.reports", "--times", "1"]
 
 
+@pytest.mark.timeout(240)
 def test_a_small_run_measures_every_aim(tmp_path: Path) -> None:
     out = tmp_path / "reports.json"
-    done = run([*BENCH, "--scale", "3000", "--out", str(out)], bare_env(tmp_path), timeout=170)
+    done = run([*BENCH, "--scale", "3000", "--out", str(out)], bare_env(tmp_path), timeout=200)
     assert done.returncode == 0, done.stdout + done.stderr
     found = json.loads(out.read_text(encoding="utf-8"))
     assert len(found["reach"]) == 3 + len(CASES)
@@ -48,7 +51,7 @@ def test_a_signal_ends_it_in_the_middle_of_a_statement(tmp_path: Path) -> None:
         if "4,000,000 allocations" in line:  # which is more than a minute of statements
             break
     process.send_signal(signal.SIGTERM)
-    _, told = process.communicate(timeout=30)
+    _, told = process.communicate(timeout=60)
     assert process.returncode == 130 and "Traceback" not in told and "cleaned up" in told, told
     assert not (tmp_path / "no.json").exists()
 

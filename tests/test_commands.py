@@ -91,13 +91,13 @@ def test_with_nothing_set_each_command_finds_the_embedded_server_and_says_so(dat
     procfile = Running([str(BIN / "honcho"), "start"], env)
     flask = Running([*OWN["flask"][:-1], free_ports(1)[0]], env)
     try:
-        until(lambda: run([*ME, "ping", "--timeout", "5"], env).returncode == 0, 30, lambda: procfile.text)
+        until(lambda: run([*ME, "ping", "--timeout", "5"], env).returncode == 0, 60, lambda: procfile.text)
         procfile.until_it_prints(f'"url":"http://127.0.0.1:{web}/admin/"')
         flask.until_it_prints("Running on http")
         address = re.search(r"Running on (http://[\d.]+:\d+)", flask.text)
         assert address is not None
         for base in (f"http://127.0.0.1:{web}", address[1]):
-            with urllib.request.urlopen(f"{base}/healthz", timeout=5) as answer:
+            with urllib.request.urlopen(f"{base}/healthz", timeout=30) as answer:
                 assert answer.status == 200
         for running in (procfile, flask):
             assert "using the embedded PostgreSQL" in running.text

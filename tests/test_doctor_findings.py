@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import namedtuple
 from pathlib import Path
 
@@ -81,7 +82,7 @@ def test_who_holds_back_vacuum_has_a_pid_and_an_age(well: Database, monkeypatch:
         holder.rollback()
     holder.close()
     assert "(app_user forgotten, idle in transaction)" in check.meaning
-    assert "its statement began 0." in check.meaning and "holds back vacuum" in check.meaning
+    assert re.search(r"its statement began \d+\.\d s ago", check.meaning) and "holds back vacuum" in check.meaning
 
 
 def test_a_replication_slot_that_nobody_reads(well: Database) -> None:

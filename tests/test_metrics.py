@@ -130,10 +130,10 @@ def test_a_child_that_ends_well_has_sent_everything(names: None, monkeypatch: py
     metrics.allow("task_name", {f"test.{number}" for number in range(200)})
     child = multiprocessing.get_context("fork").Process(target=count)
     child.start()
-    child.join(20)
+    child.join(60)
     assert child.exitcode == 0
     # What the parent had counted itself is counted once: the child began at nothing.
-    until(lambda: scraped(mine)['huey_task_retry_total{task_name="test.known"}'] == 6, 5)
+    until(lambda: scraped(mine)['huey_task_retry_total{task_name="test.known"}'] == 6, 30)
     assert scraped(mine)['huey_task_retry_total{task_name="test.199"}'] == 1
     assert relay.heard_of(child.pid or 0)[1] is True
 

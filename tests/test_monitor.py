@@ -78,15 +78,15 @@ def answer_within(server: Monitor, seconds: float) -> tuple[int, dict[str, str]]
 def test_a_healthy_worker_says_so_and_leaves_no_session(served: Monitor, database: Database) -> None:
     assert health(served) == WELL
     sessions = "select count(*) from pg_stat_activity where application_name = 'skeldir-health'"
-    until(lambda: database.value(sessions) == 0, 5, "the session of the check is gone")
+    until(lambda: database.value(sessions) == 0, 30, "the session of the check is gone")
 
 
 def test_the_check_changes_with_the_server(own_cluster: Cluster, fragile: Monitor) -> None:
     assert health(fragile) == WELL
     own_cluster.stop()
-    until(lambda: answer_within(fragile, 4) == DOWN, 5, "503 after a stop")
+    until(lambda: answer_within(fragile, 4) == DOWN, 30, "503 after a stop")
     own_cluster.start()
-    until(lambda: health(fragile) == WELL, 5, "200 after a start")
+    until(lambda: health(fragile) == WELL, 30, "200 after a start")
 
 
 def test_a_frozen_server_is_noticed(own_cluster: Cluster, fragile: Monitor) -> None:
@@ -94,14 +94,14 @@ def test_a_frozen_server_is_noticed(own_cluster: Cluster, fragile: Monitor) -> N
     assert "skeldir_database_read 1.0" in get(fragile, "/metrics")[1]
     os.kill(own_cluster.pid, signal.SIGSTOP)
     try:
-        until(lambda: answer_within(fragile, 5) == DOWN, 10, "503 of a server that is stopped by SIGSTOP")
-        until(lambda: "skeldir_database_read 0.0" in get(fragile, "/metrics")[1], 15, "and /metrics says so")
+        until(lambda: answer_within(fragile, 5) == DOWN, 30, "503 of a server that is stopped by SIGSTOP")
+        until(lambda: "skeldir_database_read 0.0" in get(fragile, "/metrics")[1], 30, "and /metrics says so")
         status, text, _ = get(fragile, "/metrics")
         assert status == 200 and "huey_jobs_fenced_total" in text
         assert "huey_queue_depth{" not in text, "old numbers are not shown"
     finally:
         os.kill(own_cluster.pid, signal.SIGCONT)
-    until(lambda: health(fragile) == WELL, 5, "200 after SIGCONT")
+    until(lambda: health(fragile) == WELL, 30, "200 after SIGCONT")
 
 
 def test_a_locked_queue_is_no_broker(served: Monitor, database: Database) -> None:
@@ -109,20 +109,20 @@ def test_a_locked_queue_is_no_broker(served: Monitor, database: Database) -> Non
     try:
         with blocker.cursor() as cursor:
             cursor.execute("lock table huey.job in access exclusive mode")
-        until(lambda: answer_within(served, 4) == NO_QUEUE, 5, "the statement timeout ends the check")
+        until(lambda: answer_within(served, 4) == NO_QUEUE, 30, "the statement timeout ends the check")
     finally:
         blocker.close()
-    until(lambda: health(served) == WELL, 5, "well again")
+    until(lambda: health(served) == WELL, 30, "well again")
 
 
 def test_a_queue_that_app_rw_cannot_read_is_no_broker(served: Monitor, database: Database) -> None:
     database.query("revoke select on huey.job from app_rw")
-    until(lambda: health(served) == NO_QUEUE, 5, "broker unavailable")
+    until(lambda: health(served) == NO_QUEUE, 30, "broker unavailable")
 
 
 def test_a_silent_client_keeps_nobody_waiting(served: Monitor) -> None:
     with socket.create_connection(("127.0.0.1", served.port)):
-        assert answer_within(served, 2) == WELL
+        assert answer_within(served, 4) == WELL
 
 
 def test_many_probes_share_one_session(database: Database) -> None:

@@ -12,7 +12,7 @@ T = TypeVar("T")
 
 def until(
     predicate: Callable[[], T],
-    timeout: float = 10,
+    timeout: float = 30,
     what: str | Callable[[], object] = "",
     *,
     every: float = 0.02,
@@ -21,7 +21,7 @@ def until(
 
     Args:
         predicate: asked again and again; an exception in it is not swallowed.
-        timeout: seconds, default 10.
+        timeout: seconds, default 30: patience, since a machine may be busy; no promise is measured with it.
         what: the awaited fact in words, or a function that describes the state at the end, for the message.
         every: seconds between two questions, default 0.02.
 

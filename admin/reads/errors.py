@@ -19,7 +19,6 @@ STATES = ("new", "back", "acknowledged", "fixed", "ignored")
 DAYS = 7
 MOST = 1000  # errors that are told apart on the page, the newest first
 
-NIL = UUID(int=0)
 _COUNTED = ("tenant_id", "fingerprint", "day", "seen_count", "open_count", "first_at", "last_at")
 
 
@@ -59,11 +58,12 @@ def _counts() -> Any:
 
 @dataclass(frozen=True)
 class Waiting:
-    """The errors that letters wait with: how many letters, how many errors, and those with most letters."""
+    """The errors that letters wait with: how many letters and errors, those with most letters, and since when."""
 
     letter_count: int
     error_count: int
     worst: Sequence[Row]
+    newest_at: datetime | None = None
 
 
 def waiting(connection: Connection, shown: int) -> Waiting:
@@ -84,6 +84,7 @@ def waiting(connection: Connection, shown: int) -> Waiting:
             per_error,
             sa.cast(sa.func.sum(per_error.c.open).over(), sa.BigInteger).label("letter_count"),
             sa.func.count().over().label("error_count"),
+            sa.func.max(per_error.c.last_at).over().label("newest_at"),
         )
         .order_by(per_error.c.open.desc(), per_error.c.last_at.desc(), per_error.c.fingerprint)
         .limit(shown)
@@ -101,7 +102,9 @@ def waiting(connection: Connection, shown: int) -> Waiting:
         .join_from(worst, told, sa.true())
         .order_by(worst.c.open.desc(), worst.c.last_at.desc(), worst.c.fingerprint)
     ).all()
-    return Waiting(rows[0].letter_count if rows else 0, rows[0].error_count if rows else 0, rows)
+    if not rows:
+        return Waiting(0, 0, [])
+    return Waiting(rows[0].letter_count, rows[0].error_count, rows, rows[0].newest_at)
 
 
 def groups(connection: Connection, now: datetime, fingerprint: str = "") -> list[Group]:
@@ -121,7 +124,7 @@ def groups(connection: Connection, now: datetime, fingerprint: str = "") -> list
             *per_day,
             sa.func.sum(columns.seen_count).label("seen"),
             sa.func.sum(columns.open_count).label("open"),
-            sa.func.count(sa.distinct(sa.func.coalesce(columns.tenant_id, NIL))).label("tenant_count"),
+            sa.func.count(sa.distinct(columns.tenant_id)).label("tenant_count"),
             sa.func.min(columns.first_at).label("first_at"),
             sa.func.max(columns.last_at).label("last_at"),
         )

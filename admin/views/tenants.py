@@ -151,12 +151,12 @@ def _act(row_id: UUID, verb_name: str, lane: str) -> str:
     if verb_name == "limits":
         weight, cap = _weight(), _cap()
         tenant_actions.set_limits(current_user, row_id, lane, weight, cap, params.form_reason())
-        return f"Weight {weight:g} and {f'a cap of {cap}' if cap else 'no cap'} in lane {lane}."
+        return f"Weight {weight:g} and {f'a cap of {cap}' if cap else 'no cap'} in queue {lane}."
     reason = params.form_reason()
     if verb_name == "pause":
         minutes = params.form_choice("minutes", MINUTES, "never")
-        return f"Paused in {tenant_actions.pause(current_user, row_id, reason, minutes)} lanes. What runs goes on."
-    return f"Resumed in {tenant_actions.resume(current_user, row_id, reason)} lanes."
+        return f"Paused in {tenant_actions.pause(current_user, row_id, reason, minutes)} queues. What runs goes on."
+    return f"Resumed in {tenant_actions.resume(current_user, row_id, reason)} queues."
 
 
 def _weight() -> float:

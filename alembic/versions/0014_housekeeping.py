@@ -277,6 +277,198 @@ end
 $$;
 """
 
+# What the night reconciles again: days whose payments, claims or allocations came after their last reconciliation.
+AGAIN = """
+alter table reconciliation_runs add column reason text not null default 'asked'
+  check (reason in ('asked', 'nightly', 'changed'));
+comment on column reconciliation_runs.reason is
+  'asked: by somebody; nightly: of the day before; changed: of an earlier day whose orders had changed.';
+create index revenue_ledger_added on revenue_ledger (tenant_id, created_at);
+create index platform_claims_added on platform_claims (tenant_id, created_at);
+"""
+AGAIN_DOWN = """
+drop index platform_claims_added, revenue_ledger_added;
+alter table reconciliation_runs drop column reason;
+"""
+
+# Retention and refunds: the same writer's lock, and a sale's allocations of all versions in one batch. Results of a
+# reconciliation that were replaced go.
+EXPIRE = """
+create or replace function app.remove_expired(part text, default_days integer, after uuid, batch integer,
+                                   out removed bigint, out next_id uuid)
+  language plpgsql security definer set search_path = pg_catalog, public, pg_temp set lock_timeout = '5s' as $$
+declare
+  t uuid := app.tenant();
+  rule record;
+  old_before timestamptz;
+  version text;
+begin
+  if t is null then
+    raise exception 'retention is of one tenant, and none was set' using errcode = 'insufficient_privilege';
+  end if;
+  if default_days < 30 then
+    raise exception 'data is kept for 30 days at least' using errcode = 'invalid_parameter_value';
+  end if;
+  select r.removed_before, r.events_removed_before, coalesce(r.keep_days, default_days) as keep_days into rule
+    from (values (t)) given (id) left join public.retention r on r.tenant_id = given.id;
+  old_before := clock_timestamp() - make_interval(days => rule.keep_days);
+  removed := 0;
+  if part in ('attribution_allocations', 'attribution_events') then
+    -- Who adds refunds holds this: a refund is seen here with its sale, or its import sees that the sale's rows went.
+    perform pg_advisory_xact_lock(hashtextextended('skeldir.adjust:' || t::text, 0));
+  end if;
+  if part = 'attribution_allocations' then
+    for version in select m.model_version from public.attribution_models m where m.tenant_id = t loop
+      with picked as materialized (
+        select a.event_id from public.attribution_allocations a
+         where a.tenant_id = t and a.model_version = version and a.converted_at < rule.removed_before
+           and not exists (select from public.attribution_events r
+                            where r.tenant_id = t and r.parent_event_id = a.event_id and r.kind = 'adjustment'
+                              and r.occurred_at >= rule.removed_before)
+         order by a.converted_at, a.event_id limit batch),
+      -- Of all versions at once: a sale has all of its rows, or none.
+      gone as (
+        delete from public.attribution_allocations a using (select distinct event_id from picked) p
+         where a.tenant_id = t and a.event_id = p.event_id
+        returning 1)
+      select count(*) into removed from gone;
+      exit when removed > 0;
+    end loop;
+  elsif part = 'attribution_events' then
+    with seen as materialized (
+      select e.id, e.occurred_at from public.attribution_events e
+       where e.tenant_id = t and (after is null or e.id > after) order by e.id limit batch),
+    gone as (
+      delete from public.attribution_events e using seen s
+       where e.tenant_id = t and e.id = s.id and s.occurred_at < rule.events_removed_before
+         and not exists (select from public.attribution_events c where c.tenant_id = t and c.parent_event_id = e.id)
+         and not exists (select from public.attribution_allocations a where a.tenant_id = t and a.event_id = e.id)
+      returning 1)
+    select (select count(*) from gone),
+           case when (select count(*) from seen) = batch then (select id from seen order by id desc limit 1) end
+      into removed, next_id;
+    if next_id is null then
+      update public.retention set swept_before = events_removed_before where tenant_id = t;
+    end if;
+  elsif part = 'reconciliation_orders' then
+    -- The newest reconciliation is what the tenant sees, however old it is. Of a window that was reconciled again, only
+    -- the newest result keeps its orders for longer than a week.
+    with newest as (
+      select r.id from public.reconciliation_runs r where r.tenant_id = t
+       order by r.created_at desc, r.id desc limit 1),
+    ranked as (
+      select r.id, r.created_at, row_number() over (
+               partition by r.window_start, r.window_end order by r.created_at desc, r.id desc) as age
+        from public.reconciliation_runs r where r.tenant_id = t),
+    gone as (
+      delete from public.reconciliation_orders o
+       where o.tenant_id = t and o.ctid = any (array(
+         select x.ctid from ranked r
+           join public.reconciliation_orders x on x.tenant_id = t and x.reconciliation_id = r.id
+          where (r.created_at < old_before or (r.age > 1 and r.created_at < clock_timestamp() - interval '7 days'))
+            and r.id <> (select id from newest) limit batch))
+      returning 1)
+    select count(*) into removed from gone;
+  elsif part = 'dead_events' then
+    with old as (
+      select d.id from public.dead_events d
+       where d.tenant_id = t and d.created_at < old_before and d.redacted_at is null
+       order by d.created_at limit batch),
+    changed as (
+      update public.dead_events d set payload = jsonb_build_object('redacted', true), redacted_at = clock_timestamp()
+        from old where d.tenant_id = t and d.id = old.id
+      returning 1)
+    select count(*) into removed from changed;
+  else
+    raise exception 'unknown part: %', part using errcode = 'invalid_parameter_value';
+  end if;
+end
+$$;
+"""
+
+# As in 0009.
+OLD_EXPIRE = """
+create or replace function app.remove_expired(part text, default_days integer, after uuid, batch integer,
+                                   out removed bigint, out next_id uuid)
+  language plpgsql security definer set search_path = pg_catalog, public, pg_temp as $$
+declare
+  t uuid := app.tenant();
+  rule record;
+  old_before timestamptz;
+  version text;
+begin
+  if t is null then
+    raise exception 'retention is of one tenant, and none was set' using errcode = 'insufficient_privilege';
+  end if;
+  if default_days < 30 then
+    raise exception 'data is kept for 30 days at least' using errcode = 'invalid_parameter_value';
+  end if;
+  select r.removed_before, r.events_removed_before, coalesce(r.keep_days, default_days) as keep_days into rule
+    from (values (t)) given (id) left join public.retention r on r.tenant_id = given.id;
+  old_before := clock_timestamp() - make_interval(days => rule.keep_days);
+  removed := 0;
+  if part = 'attribution_allocations' then
+    for version in select m.model_version from public.attribution_models m where m.tenant_id = t loop
+      with picked as materialized (
+        select a.event_id from public.attribution_allocations a
+         where a.tenant_id = t and a.model_version = version and a.converted_at < rule.removed_before
+           and not exists (select from public.attribution_events r
+                            where r.tenant_id = t and r.parent_event_id = a.event_id and r.kind = 'adjustment'
+                              and r.occurred_at >= rule.removed_before)
+         order by a.converted_at, a.event_id limit batch),
+      gone as (
+        delete from public.attribution_allocations a using (select distinct event_id from picked) p
+         where a.tenant_id = t and a.event_id = p.event_id and a.model_version = version
+        returning 1)
+      select count(*) into removed from gone;
+      exit when removed > 0;
+    end loop;
+  elsif part = 'attribution_events' then
+    with seen as materialized (
+      select e.id, e.occurred_at from public.attribution_events e
+       where e.tenant_id = t and (after is null or e.id > after) order by e.id limit batch),
+    gone as (
+      delete from public.attribution_events e using seen s
+       where e.tenant_id = t and e.id = s.id and s.occurred_at < rule.events_removed_before
+         and not exists (select from public.attribution_events c where c.tenant_id = t and c.parent_event_id = e.id)
+         and not exists (select from public.attribution_allocations a where a.tenant_id = t and a.event_id = e.id)
+      returning 1)
+    select (select count(*) from gone),
+           case when (select count(*) from seen) = batch then (select id from seen order by id desc limit 1) end
+      into removed, next_id;
+    if next_id is null then
+      update public.retention set swept_before = events_removed_before where tenant_id = t;
+    end if;
+  elsif part = 'reconciliation_orders' then
+    -- The newest reconciliation is what the tenant sees, however old it is.
+    with newest as (
+      select r.id from public.reconciliation_runs r where r.tenant_id = t
+       order by r.created_at desc, r.id desc limit 1),
+    gone as (
+      delete from public.reconciliation_orders o
+       where o.tenant_id = t and o.ctid = any (array(
+         select x.ctid from public.reconciliation_runs r
+           join public.reconciliation_orders x on x.tenant_id = t and x.reconciliation_id = r.id
+          where r.tenant_id = t and r.created_at < old_before and r.id <> (select id from newest) limit batch))
+      returning 1)
+    select count(*) into removed from gone;
+  elsif part = 'dead_events' then
+    with old as (
+      select d.id from public.dead_events d
+       where d.tenant_id = t and d.created_at < old_before and d.redacted_at is null
+       order by d.created_at limit batch),
+    changed as (
+      update public.dead_events d set payload = jsonb_build_object('redacted', true), redacted_at = clock_timestamp()
+        from old where d.tenant_id = t and d.id = old.id
+      returning 1)
+    select count(*) into removed from changed;
+  else
+    raise exception 'unknown part: %', part using errcode = 'invalid_parameter_value';
+  end if;
+end
+$$;
+"""
+
 GRANTS = """
 create policy maint_delete on dead_events for delete to skeldir_maint using (true);
 create policy maint_delete on worker_failed_jobs for delete to skeldir_maint using (true);
@@ -297,7 +489,7 @@ grant select, insert, update, delete on huey.{table} to skeldir_maint;
 """
 
 # Lines up behind nobody for long: whoever holds a row is waited for 5 seconds, then the job tries again later.
-PATIENCE = ("app.remove_expired(text, integer, uuid, integer)", "app.advance_retention(integer)")
+PATIENCE = ("app.advance_retention(integer)",)
 FUNCTIONS = {
     "app.remove_settled(text, integer)": "app_user",
     "app.remove_outdated(text, integer)": "app_rw",
@@ -305,12 +497,14 @@ FUNCTIONS = {
 
 
 def upgrade() -> None:
+    op.execute(AGAIN)
     op.execute(GRANTS)
     for table in COUNTED:
         op.execute(COUNTED_GRANTS.format(table=table))
     op.execute(REMOVE)
     op.execute("set local role skeldir_maint")
     op.execute(ROTATE)
+    op.execute(EXPIRE)
     for function in PATIENCE:
         op.execute(f"alter function {function} set lock_timeout = '5s'")
     op.execute("reset role")
@@ -324,6 +518,7 @@ def upgrade() -> None:
 def downgrade() -> None:
     op.execute("set local role skeldir_maint")
     op.execute(OLD_ROTATE)
+    op.execute(OLD_EXPIRE)
     op.execute("alter function app.rotate_job_attempts(date, integer, integer) reset lock_timeout")
     op.execute("drop function app.make_job_attempt_day(date)")
     for function in PATIENCE:
@@ -347,3 +542,4 @@ def downgrade() -> None:
         drop policy maint_delete on dead_events;
         """
     )
+    op.execute(AGAIN_DOWN)

@@ -207,6 +207,8 @@ def _sale_of(
 
 
 def _check(each: Adjustment, sale: _Sale, boundary: Boundary) -> None:
+    if boundary.removed_before is not None and each.occurred_at < boundary.removed_before:
+        raise InputError("occurred_at", f"is before {boundary.removed_before.isoformat()}: older events are not kept")
     if sale.is_frozen:
         raise InputError(
             "parent" if each.parent_event_id is not None else "order_id",

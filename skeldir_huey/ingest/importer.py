@@ -88,10 +88,9 @@ def import_rows(
     """
     with transaction(tenant.id, role="app_import", read_only=True) as connection:
         kinds, channels = read_kinds(connection, tenant.id), read_channels(connection)
-        kept_from = read_boundary(connection, tenant.id).removed_before
     if "event_type" not in options.columns:
         kinds.check()
-    normaliser = Normaliser(tenant, kinds, options, channels, kept_from)
+    normaliser = Normaliser(tenant, kinds, options, channels)
     report = Report(bound_correlation() or uuid.uuid4())
     with closing(Occurrences()) as occurrences:
         for batch in _batches(rows):
@@ -117,27 +116,14 @@ def _batches(rows: Iterable[Row]) -> Iterator[list[Row]]:
 def _write(
     batch: list[Row], source: str, tenant: Tenant, normaliser: Normaliser, occurrences: Occurrences, report: Report
 ) -> None:
-    events: list[Event] = []
-    adjustments: list[Adjustment] = []
-    refused: list[Refused] = []
-    reading = normaliser.options.as_json()
-    for row in batch:
-        digest = hashlib.sha256(row.text.encode()).digest()
-        digest = hashlib.sha256(digest + occurrences.number(digest).to_bytes(8, "big")).digest()
-        if row.values is None:
-            message = row.problem or "cannot be read"
-            refused.append(Refused(row.line, None, message, {"text": row.text}, digest, source, reading))
-            report.first_refused = report.first_refused or f"line {row.line}: {message}"
-            continue
-        try:
-            if normaliser.is_adjustment(row.values):
-                adjustments.append(normaliser.adjustment(row.values, digest, source, row.line))
-            else:
-                events += normaliser.events(row.values, digest)
-        except InputError as error:
-            refused.append(Refused(row.line, error.field, error.reason, dict(row.values), digest, source, reading))
-            report.first_refused = report.first_refused or f"line {row.line}: {error}"
     with transaction(tenant.id, role="app_import") as connection:
+        # Each batch: the boundary may move while a long file is read, but not while this transaction is open.
+        normaliser.kept_from = read_boundary(connection, tenant.id).removed_before
+        events, adjustments, refused = _read(batch, source, normaliser, occurrences)
+        if refused:
+            first = refused[0]
+            named = f"{first.field}: {first.message}" if first.field is not None else first.message
+            report.first_refused = report.first_refused or f"line {first.line}: {named}"
         if adjustments:
             lock_adjustments(connection, tenant.id)  # before the events' own, weaker lock: no lock is made stronger
         added = add_events(connection, tenant.id, events, report.correlation_id)
@@ -155,3 +141,27 @@ def _write(
     report.refused_count += refused_count
     report.kept_count += kept + adjusted.kept_count
     report.first_refused = report.first_refused or adjusted.first_refused
+
+
+def _read(
+    batch: list[Row], source: str, normaliser: Normaliser, occurrences: Occurrences
+) -> tuple[list[Event], list[Adjustment], list[Refused]]:
+    events: list[Event] = []
+    adjustments: list[Adjustment] = []
+    refused: list[Refused] = []
+    reading = normaliser.options.as_json()
+    for row in batch:
+        digest = hashlib.sha256(row.text.encode()).digest()
+        digest = hashlib.sha256(digest + occurrences.number(digest).to_bytes(8, "big")).digest()
+        if row.values is None:
+            message = row.problem or "cannot be read"
+            refused.append(Refused(row.line, None, message, {"text": row.text}, digest, source, reading))
+            continue
+        try:
+            if normaliser.is_adjustment(row.values):
+                adjustments.append(normaliser.adjustment(row.values, digest, source, row.line))
+            else:
+                events += normaliser.events(row.values, digest)
+        except InputError as error:
+            refused.append(Refused(row.line, error.field, error.reason, dict(row.values), digest, source, reading))
+    return events, adjustments, refused

@@ -83,7 +83,7 @@ class Normaliser:
         kept_from: datetime | None = None,
     ) -> None:
         self._tenant = tenant
-        self._kept_from = kept_from
+        self.kept_from = kept_from
         self._kinds = kinds
         self._options = options
         self._channels = channels
@@ -200,8 +200,8 @@ class Normaliser:
             instant = instant.astimezone(UTC)
         except (ValueError, OverflowError):
             raise InputError(column, f"expected a time such as 2025-06-01 12:00:00, got {text[:80]!r}") from None
-        if self._kept_from is not None and instant < self._kept_from:
-            raise InputError(column, f"is before {self._kept_from.isoformat()}: older events are no longer kept")
+        if self.kept_from is not None and instant < self.kept_from:
+            raise InputError(column, f"is before {self.kept_from.isoformat()}: older events are no longer kept")
         return instant
 
     def _is_conversion(self, values: Mapping[str, Any]) -> bool:

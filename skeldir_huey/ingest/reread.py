@@ -11,6 +11,7 @@ from uuid import UUID
 from sqlalchemy.engine import Connection
 
 from skeldir_huey.db.engine import rows
+from skeldir_huey.db.retained import read_boundary
 from skeldir_huey.db.sqlfile import sql
 from skeldir_huey.errors import InputError
 from skeldir_huey.ingest.adjustments import Adjustment, add_adjustments, lock_adjustments, withdraw
@@ -48,7 +49,8 @@ def reread(connection: Connection, record: Mapping[str, Any]) -> Reread:
         return Reread([], _adjustment(record))
     tenant = Tenant(**rows(connection, sql("ingest", "tenant"), {"tenant_id": record["tenant_id"]})[0])
     kinds = read_kinds(connection, tenant.id)
-    normaliser = Normaliser(tenant, kinds, Options.of_json(reading), read_channels(connection))
+    kept_from = read_boundary(connection, tenant.id).removed_before
+    normaliser = Normaliser(tenant, kinds, Options.of_json(reading), read_channels(connection), kept_from)
     if normaliser.is_adjustment(payload):
         return Reread([], normaliser.adjustment(payload, digest, record["source"], record["line"]))
     return Reread(normaliser.events(payload, digest), None)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from sqlalchemy.engine import Connection
@@ -19,6 +20,7 @@ class Reconciliation:
     """A row of reconciliation_runs.
 
     Args:
+        reason: asked (by somebody), nightly, or changed: the night found that the window's orders had changed.
         order_count: rows, each one order in one currency.
         ghost_count: rows whose claims are above the verified money.
         unallocated_count, under_allocated_count, over_allocated_count: rows whose allocations differ from it.
@@ -30,6 +32,7 @@ class Reconciliation:
     window_start: datetime
     window_end: datetime
     model_version: str | None
+    reason: str
     order_count: int
     ghost_count: int
     unallocated_count: int
@@ -87,15 +90,56 @@ def reconcile(
         InputError: allocations of the window were removed when their time was over: its orders would look unallocated.
     """
     check_window(connection, tenant_id, window_start)
+    windows = [(window_start, window_end)]
+    return _reconcile(connection, tenant_id, windows, "asked", task_id, correlation_id)[0]
+
+
+def reconcile_night(
+    connection: Connection,
+    tenant_id: UUID,
+    day: datetime,
+    task_id: str | None = None,
+    correlation_id: UUID | None = None,
+) -> list[Reconciliation]:
+    """Compare the orders of a day, and again those of each earlier day that changed since the last night.
+
+    A payment, a claim or a refund may come long after its sale. All changed days are one statement, however many; a
+    tenant that was never reconciled by night has all of its days changed.
+
+    Args:
+        connection: a transaction of the tenant, as app_user.
+        day: its first instant, UTC.
+
+    Returns:
+        The days in order; the one that was asked for is the last, and the newest that the tenant has.
+    """
+    check_window(connection, tenant_id, day)
+    values = {"tenant_id": tenant_id, "before": day}
+    changed = [row["day"] for row in rows(connection, sql("ledger", "changed_days"), values)]
+    one = timedelta(days=1)
+    windows = [(start, start + one) for start in changed]
+    again = _reconcile(connection, tenant_id, windows, "changed", task_id, correlation_id) if windows else []
+    return again + _reconcile(connection, tenant_id, [(day, day + one)], "nightly", task_id, correlation_id)
+
+
+def _reconcile(
+    connection: Connection,
+    tenant_id: UUID,
+    windows: Sequence[tuple[datetime, datetime]],
+    reason: str,
+    task_id: str | None,
+    correlation_id: UUID | None,
+) -> list[Reconciliation]:
     values = {
         "tenant_id": tenant_id,
-        "id": uuid.uuid4(),
-        "window_start": window_start,
-        "window_end": window_end,
+        "ids": [uuid.uuid4() for _ in windows],
+        "window_starts": [start for start, _ in windows],
+        "window_ends": [end for _, end in windows],
+        "reason": reason,
         "task_id": task_id,
         "correlation_id": correlation_id,
     }
-    return Reconciliation(**rows(connection, sql("ledger", "reconcile"), values)[0])
+    return [Reconciliation(**row) for row in rows(connection, sql("ledger", "reconcile"), values)]
 
 
 def read_orders(connection: Connection, tenant_id: UUID, reconciliation_id: UUID) -> list[Order]:

@@ -138,7 +138,7 @@ def lanes(connection: Connection) -> list[Check]:
             continue
         text = f"{_counted(lane['consumers'], 'consumer')}, {_counted(lane['workers'], 'worker')}"
         text += f", version {', '.join(lane['versions'])}"
-        text += f", heard of {seconds(lane['heartbeat_age_s'])} ago"
+        text += f", heard from {seconds(lane['heartbeat_age_s'])} ago"
         if len(lane["versions"]) > 1:
             found.append(Check(name, WARN, text, "normal during a deploy; else restart the older ones"))
         elif lane["paused"]:
@@ -150,7 +150,7 @@ def lanes(connection: Connection) -> list[Check]:
             found.append(Check(name, OK, text))
     silent = ask(connection, "doctor_silent", frozen_after_s=settings().frozen_after_s)
     for one in silent:
-        text = f"{one['host']} pid {one['pid']} was not heard of for {seconds(one['silent_s'])}"
+        text = f"{one['host']} pid {one['pid']} was not heard from for {seconds(one['silent_s'])}"
         found.append(Check("silent consumer", WARN, text, "it died or hangs; its jobs are given to others"))
     return found
 

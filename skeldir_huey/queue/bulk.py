@@ -13,6 +13,7 @@ from sqlalchemy.engine import Connection
 from skeldir_huey.db.engine import rows
 from skeldir_huey.errors import QueueError
 from skeldir_huey.queue.jobs import current_job
+from skeldir_huey.queue.rows import check_task
 from skeldir_huey.queue.storage import statement
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ def enqueue_many(huey: SkeldirHuey, tasks: Iterable[Task], connection: Connectio
 def _rows_of(huey: SkeldirHuey, tasks: Iterable[Task]) -> Iterable[dict[str, Any]]:
     correlation_id = uuid.uuid4()
     for task in tasks:
+        check_task(task)
         if task.expires:
             task.resolve_expires(huey.utc)
         parent = current_job.get()

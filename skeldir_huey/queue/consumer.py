@@ -85,6 +85,7 @@ class QueueScheduler(Scheduler):
         self._rescuer = Rescuer(self.huey)
         self._last_minute = 0.0
         self._last_fold = 0.0
+        self._expired = False  # whether there may be results whose time is over
 
     def loop(self, now: dt.datetime | None = None) -> None:
         began = time.monotonic()
@@ -99,10 +100,16 @@ class QueueScheduler(Scheduler):
                 self._step("fold_failed", functools.partial(self.huey.storage.run, statement(fold)))
         if began - self._last_minute >= 60:
             self._last_minute = began
-            self._step("expiry_failed", lambda: self.huey.storage.run(statement("expire_results")))
+            self._expired = True
             self._step("rotation_failed", lambda: self.huey.storage.run(statement("rotate_history")))
             self._step("rotation_failed", lambda: self.huey.storage.run(statement("forget_runs")))
+        if self._expired:
+            self._step("expiry_failed", self._expire)
         self.sleep_for_interval(began, min(self.interval, self._rescuer.next_look_s()))
+
+    def _expire(self) -> None:
+        """Delete a batch of expired results, and the next one in the next second until there are none."""
+        self._expired = self.huey.storage.run(statement("expire_results"))[0]["n"] > 0
 
     def _resume_due(self) -> None:
         if self.huey.storage.run(statement("due_resumes"), {"now": None}):

@@ -23,6 +23,7 @@ Run = Callable[[str, dict[str, Any]], list[dict[str, Any]]]  # runs a statement 
 
 MINUTE = dt.timedelta(minutes=1)
 LONGEST = dt.timedelta(days=8)  # how far back missed minutes are looked for
+WRONG = dt.timedelta(hours=1)  # so far ahead was the server's clock wrong; tick_move.sql and ticks_due.sql know it, too
 TICKS = uuid.UUID("5b1c8f0e-6f0a-4c4e-9a0d-3f6f2a7f3c11")  # the ids of ticks are made in this name space
 
 
@@ -79,6 +80,9 @@ def _tick_one(huey: SkeldirHuey, task: Any, name: str, now: dt.datetime | None) 
         seen = run(statement("tick_last"), {"task_name": name, "now": now})[0]
         minute = seen["minute"]
         last = seen["last_tick"] or minute - MINUTE
+        if last > minute + WRONG:
+            log.warning("clock_went_back", task_name=name, last_tick=last.isoformat())
+            last = minute - MINUTE
         if last >= minute:
             return 0
         if not run(statement("tick_move"), {"task_name": name, "minute": minute}):

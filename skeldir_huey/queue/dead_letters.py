@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
+from huey.registry import Message
 from sqlalchemy.engine import Connection
 
 from skeldir_huey.db.engine import rows
@@ -199,10 +200,16 @@ def fresh_message(message: bytes, task_id: str) -> bytes:
     try:
         read = serializer.deserialize(message)
         return serializer.serialize(
-            read._replace(id=task_id, retries=None, eta=None, expires=None, expires_resolved=None, chord_config=None)
+            _outside_chords(read)._replace(id=task_id, retries=None, eta=None, expires=None, expires_resolved=None)
         )
     except Exception:
         return message
+
+
+def _outside_chords(message: Message) -> Message:
+    """Return a message without the chord that it or a later link of its chain belonged to: that went on without it."""
+    rest = message.on_complete
+    return message._replace(chord_config=None, on_complete=None if rest is None else _outside_chords(rest))
 
 
 def delete_settled(connection: Connection, keep_days: int) -> int:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from huey import signals as S
 from huey.api import PeriodicTask, Task
+from huey.constants import EmptyData
 from huey.exceptions import (
     RETRYING_EXCEPTIONS,
     CancelExecution,
@@ -49,6 +50,25 @@ def not_run(huey: SkeldirHuey, task: Task, kind: str, why: str) -> Outcome:
     return outcome
 
 
+def revoked(huey: SkeldirHuey, task: Task, now: dt.datetime) -> Outcome | None:
+    """Return the outcome of a task that is revoked at `now`; None when it is not.
+
+    A word that is good for once is deleted with the end that it leads to, not before: else a crash between the two
+    would let the job run.
+    """
+    keys = huey._revoke_keys(task)
+    words = huey.storage.peek_many(keys)
+    for key in keys:
+        is_revoked, is_over = huey._check_revoked(words.get(key, EmptyData), now, False)
+        if is_revoked:
+            outcome = not_run(huey, task, states.CANCELLED, "revoked")
+            outcome.deletes += [key] * is_over
+            return outcome
+        if is_over:
+            huey.storage.pop_data(key)
+    return None
+
+
 def succeeded(huey: SkeldirHuey, job: Job, task: Task, value: Any) -> tuple[Outcome, After]:
     """Return the outcome of a task function that returned, with the next link of its chain as a child."""
     outcome = Outcome(states.DONE)
@@ -59,9 +79,8 @@ def succeeded(huey: SkeldirHuey, job: Job, task: Task, value: Any) -> tuple[Outc
         if keep and (value is not None or huey.store_none):
             outcome.puts[task.id] = huey.serializer.serialize(value)
         if task.on_complete:
-            following = task.on_complete
-            following.extend_data(value)
-            after += _add(huey, job, following)
+            # A copy: should the commit fail, the next attempt's link must not have this value, too.
+            after += _add(huey, job, _with_data(task.on_complete, value))
         outcome.member = _member_of(huey, task, value)
     except Exception as error:  # a result that no message carries is the task's failure
         return failed(huey, job, task, error)
@@ -91,7 +110,7 @@ def _failed(huey: SkeldirHuey, job: Job, task: Task, error: BaseException) -> tu
     outcome = Outcome(states.DEAD if final else states.ERRORED, error=error, error_type=error_type_of(error))
     if isinstance(error, CancelExecution) and final:
         outcome.kind = states.CANCELLED
-    if not isinstance(task, PeriodicTask):
+    if final and not isinstance(task, PeriodicTask):  # a job that was revoked while it ran is not tried again
         outcome.deletes.append(task.revoke_id)
     surface = final or (huey.store_intermediate_errors and not isinstance(error, RETRYING_EXCEPTIONS))
     described = Error(huey.build_error_result(task, error))
@@ -99,9 +118,7 @@ def _failed(huey: SkeldirHuey, job: Job, task: Task, error: BaseException) -> tu
         outcome.puts = _error_results(huey, task, described, down_the_chain=final)
     huey._run_post_execute(task, None, error)
     if surface and task.on_error:
-        handler = copy.copy(task.on_error)
-        handler.extend_data(error)
-        after += _add(huey, job, handler)
+        after += add_handler(huey, job, task.on_error, error)
     if final:
         outcome.member = _member_of(huey, task, described, down_the_chain=True)
         return outcome, after
@@ -143,6 +160,19 @@ def _error_results(huey: SkeldirHuey, task: Task, error: Error, down_the_chain: 
         puts[following.id] = huey.serializer.serialize(error)
         following = following.on_complete if down_the_chain else None
     return puts
+
+
+def add_handler(huey: SkeldirHuey, job: Job, handler: Task, error: BaseException | None) -> After:
+    """Add the error handler of a job, with the error that it is told."""
+    return _add(huey, job, _with_data(handler, error))
+
+
+def _with_data(task: Task, value: Any) -> Task:
+    """Return a copy of a task that gets one more value, as Huey passes it on."""
+    made = copy.copy(task)
+    made.kwargs = dict(task.kwargs)
+    made.extend_data(value)
+    return made
 
 
 def _add(huey: SkeldirHuey, job: Job, task: Task) -> After:
@@ -193,6 +223,9 @@ def _next_attempt(huey: SkeldirHuey, job: Job, task: Task, outcome: Outcome, ret
         task.eta = huey._get_timestamp() + dt.timedelta(seconds=task.retry_delay)
         if task.retry_backoff:
             task.retry_delay *= task.retry_backoff
+    if job.claim is not None:  # the function may have changed what it was given
+        stored = huey.serializer.deserialize(job.claim.message)
+        task.args, task.kwargs = stored.args, stored.kwargs
     outcome.message = huey.serialize_task(task)
     outcome.run_at = utc(task.eta) if task.eta else None
     if job.claim is None:  # it has no row to go back to

@@ -29,7 +29,7 @@ HOLD_S = 0.7  # claims not begun within this time go back: with LOOK_S, nobody w
 LOOK_S = 0.25
 SOON_S = 0.2  # between two looks while a suspect may wait for this process to become empty
 STOP_WAIT_S = 2.0
-LOW = MAX_BATCH // 2  # so few short jobs are left: claim the next batch while they run
+AHEAD = 2.0  # the next batch is claimed while what is left lasts as long as two claims
 BACKLOG = 4 * MAX_BATCH  # so many unsettled successes make the workers wait
 
 
@@ -72,6 +72,7 @@ class Desk:
         self._batch_began = 0.0
         self._batch_size = 0
         self._batch_came = 0.0
+        self._low_at = 0  # with so few claims left, the next batch is claimed; 0 while jobs are not many and short
         self._turn = list(storage.lanes)
         self._soon = False  # what runs here may keep a suspect waiting, for a moment
         self._low = threading.Event()  # short jobs run out, and there are more of them
@@ -113,7 +114,7 @@ class Desk:
                 return None
             claim = self._ready.popleft()
             self._running[claim.id] = time.monotonic()
-            if len(self._ready) == LOW and self._batch_size == MAX_BATCH:
+            if len(self._ready) < self._low_at and not self._low.is_set():
                 self._low.set()
             return claim
 
@@ -127,7 +128,7 @@ class Desk:
                 if self._low.wait(LOOK_S):
                     self._low.clear()
                     with self._claiming:
-                        if len(self._ready) <= LOW and self.may_claim and not self.stopping:
+                        if len(self._ready) < self._low_at and self.may_claim and not self.stopping:
                             self._claim()
                 else:
                     self.release_waiting()
@@ -148,9 +149,9 @@ class Desk:
         self._soon = suspects in (None, WAIT)
         if suspects is None:
             return
+        job_s = (now - self._batch_began) / self._batch_size if self._batch_size else SHORT_S
         if self._batch_size:
-            short = (now - self._batch_began) / self._batch_size < SHORT_S
-            self._batch = min(MAX_BATCH, self._batch * 2) if short else max(1, self._batch // 4)
+            self._batch = min(MAX_BATCH, self._batch * 2) if job_s < SHORT_S else max(1, self._batch // 4)
         token = uuid.uuid4()
         with self._lock:
             self._pending_tokens.add(token)
@@ -166,6 +167,8 @@ class Desk:
         if claims:  # else a suspect may be what its lane begins with: the process is to become empty for it
             self._turn.append(self._turn.pop(0))
         self._batch_began, self._batch_size, self._batch_came = now, len(claims), time.monotonic()
+        lasts = AHEAD * (self._batch_came - now) / max(job_s, 1e-6)
+        self._low_at = min(2 * MAX_BATCH, 1 + int(lasts)) if len(claims) == MAX_BATCH else 0
 
     # -- settling -----------------------------------------------------------------------------------------------------
 

@@ -81,8 +81,8 @@ def _stopped_by_clock(
     now = timestamp or _database_time(huey, job)
     if not huey.ready_to_run(task, now):
         return decide.not_ready(huey, job, task, timestamp)
-    if revocable and huey.is_revoked(task, now, False):
-        return decide.not_run(huey, task, states.CANCELLED, "revoked"), [(S.SIGNAL_REVOKED, task)]
+    if revocable and (outcome := decide.revoked(huey, task, now)) is not None:
+        return outcome, [(S.SIGNAL_REVOKED, task)]
     if task.expires_resolved and task.expires_resolved < now:
         outcome = decide.not_run(huey, task, states.DEAD, "expired")
         outcome.error_type = states.EXPIRED

@@ -30,7 +30,7 @@ from skeldir_huey.queue.messages import JsonSerializer, check_size
 from skeldir_huey.queue.outcomes import Outcome
 from skeldir_huey.queue.process import ProcessState, forget_process
 from skeldir_huey.queue.registry import LaneTaskWrapper, NamedRegistry
-from skeldir_huey.queue.rows import row_of
+from skeldir_huey.queue.rows import check_task, row_of
 from skeldir_huey.queue.settle import settle
 from skeldir_huey.queue.signals import StrictSignals
 from skeldir_huey.queue.storage import PostgresStorage, statement
@@ -155,8 +155,8 @@ class SkeldirHuey(Huey):
         """
         if isinstance(connection, sqlalchemy.orm.Session):
             connection = connection.connection()
-        if task.expires:
-            task.resolve_expires(self.utc)
+        check_task(task)
+        task.resolve_expires(self.utc)
         row = self.row_of(task, correlation_id=correlation_id)
         # The caller may commit much later, when a consumer that is busy now has nothing to do: so it is always told.
         if not rows(connection, statement("enqueue"), row | {"always_notify": True}) and row["unique_key"] is not None:

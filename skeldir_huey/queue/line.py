@@ -20,10 +20,15 @@ log = get_log("queue.line")
 # In one round trip and one implicit transaction: a session SET would leak through a pooler.
 _AS_QUEUE = "set local role app_rw; "
 # Who froze in the middle of a transaction is rescued by the thread that would wait for it here.
-_IMPATIENT = "set local lock_timeout to '1s'"
+# And who freezes in the middle of this one does not keep the others from what it has locked.
+_IMPATIENT = "set local lock_timeout to '1s'; set local idle_in_transaction_session_timeout to '15s'"
 _LAZY = "set local synchronous_commit to off; "
-# A plan that is kept was made when the tables may have been empty: it must be the one for full ones.
-_INDEXES = "set local enable_seqscan to off; set local enable_bitmapscan to off; "
+# A plan that is kept was made when the tables may have been empty: it must be the one for full ones. And it is kept:
+# planning a claim anew costs a third of it, which the server does when it takes a plan for certain values for cheaper.
+_INDEXES = (
+    "set local enable_seqscan to off; set local enable_bitmapscan to off; "
+    "set local plan_cache_mode to force_generic_plan; "
+)
 # A plan that is not in this session, or is there already: another client's session, through a pooler.
 _FOREIGN_PLAN = ("26000", "42P05")
 REST_S = 5.0  # an idle process keeps two connections: this one is opened again in milliseconds

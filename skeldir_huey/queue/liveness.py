@@ -25,7 +25,7 @@ log = get_log("queue.liveness")
 
 POLL_S = 1.0  # correctness never depends on NOTIFY: workers look at least this often
 STARTED_AFTER_S = 1.0
-ECHO_S = 1.0
+ECHO_S = 5.0  # whoever is taken for a pooler stays it: a slow moment of the machine must not look like one
 
 
 def lock_key(consumer_id: UUID) -> int:
@@ -133,13 +133,15 @@ class Liveness(threading.Thread):
         nonce = uuid.uuid4().hex
         self._storage.run(statement("notify_self"), {"nonce": nonce})
         deadline = time.monotonic() + ECHO_S
-        while (left := deadline - time.monotonic()) > 0:
+        while True:
             connection.poll()
             if any(note.payload == nonce for note in connection.notifies):
                 connection.notifies.clear()
                 return True
+            left = deadline - time.monotonic()
+            if left <= 0:
+                return False
             select.select([connection], [], [], left)
-        return False
 
     def _drop(self) -> None:
         connection, self._connection = self._connection, None

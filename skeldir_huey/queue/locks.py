@@ -35,7 +35,9 @@ class OwnedLock(TaskLock):
         Raises:
             TaskLockedException: a living owner has it.
         """
-        if not self._huey.storage.run(statement("take_lock"), self._owner() | {"ttl_s": self._ttl}):
+        wanted = self._owner() | {"ttl_s": self._ttl}
+        # A statement looks at claims as of its beginning: who waited for its turn within it would not see the newest.
+        if not self._huey.storage.run(statement("take_lock"), wanted, first=statement("lock_turn")):
             raise TaskLockedException(f"unable to acquire lock {self._name}")
         return True
 

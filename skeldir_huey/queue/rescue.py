@@ -12,18 +12,19 @@ from skeldir_huey.db.engine import engine, enter, rows
 from skeldir_huey.errors import FenceLost
 from skeldir_huey.log import get_log
 from skeldir_huey.queue import states
+from skeldir_huey.queue.burial import bury
 from skeldir_huey.queue.claims import Claim
 from skeldir_huey.queue.jobs import commit
 from skeldir_huey.queue.liveness import lock_key
-from skeldir_huey.queue.outcomes import Outcome
 from skeldir_huey.queue.storage import statement
-from skeldir_huey.queue.unknown import job_of_claim
 
 if TYPE_CHECKING:
     from skeldir_huey.queue.executor import SkeldirHuey
 
 log = get_log("queue.rescue")
 
+# A rescuer that freezes itself must not keep the jobs from the others for longer than a frozen consumer does.
+_IN_TIME = "set local idle_in_transaction_session_timeout to '15s'"
 GRACE_S = 2.0  # after a restart of the server every consumer's lock is free until it connects again
 
 
@@ -85,6 +86,7 @@ class Rescuer:
                 ended = rows(connection, statement("end_sessions"), {"application_name": f"skeldir:{consumer_id}"})
             connection.begin()
             enter(connection, None, "app_rw")
+            connection.exec_driver_sql(_IN_TIME)
             lost = rows(connection, statement("lost_claims"), {"consumer_id": consumer_id})
             back = []
             for row in lost:
@@ -118,9 +120,8 @@ class Rescuer:
 
     def _bury(self, claim: Claim, deaths: int) -> None:
         error = WorkerLost(f"its worker died {deaths} times while it ran")
-        outcome = Outcome(states.DEAD, error=error, error_type=states.WORKER_LOST)
         try:
-            self._huey.settle_job(job_of_claim(claim), outcome)
+            bury(self._huey, claim, error, states.WORKER_LOST)
         except FenceLost:
             return  # another consumer was first
         except Exception:

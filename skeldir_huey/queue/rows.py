@@ -8,12 +8,22 @@ from uuid import UUID
 
 from huey.api import Task
 
-from skeldir_huey.errors import InputError
+from skeldir_huey.errors import InputError, QueueError
 from skeldir_huey.log import bound_correlation
 from skeldir_huey.queue import lanes
 from skeldir_huey.queue.jobs import current_job
 from skeldir_huey.queue.storage import utc
 from skeldir_huey.tenancy import parse_uuid
+
+
+def check_task(task: Any) -> None:
+    """Refuse what is not one task.
+
+    Raises:
+        QueueError: it is a group or a chord, say: `huey.enqueue` adds those, inside a job all or nothing.
+    """
+    if not isinstance(task, Task):
+        raise QueueError(f"expected a task made by .s(…), got a {type(task).__name__}: only huey.enqueue takes that")
 
 
 def row_of(

@@ -8,6 +8,10 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from skeldir_huey.log import get_log
+
+log = get_log("queue.watchdog")
+
 STUCK_S = 5.0  # past its deadline; who has not come back by then sits where no exception reaches it
 
 
@@ -120,6 +124,8 @@ class Watchdog:
                 watch.fired = True
                 _raise_in(watch.thread_id, DeadlinePassed)
                 watch.cancel()
+        except Exception as error:  # a server that is gone cancels nothing; the other deadlines hold all the same
+            log.warning("cancel_failed", error=str(error).strip())
         finally:
             watch.firing = False
 

@@ -158,7 +158,7 @@ def correlation() -> UUID:
 
 @periodic(crontab(), name="skeldir.attribution.recompute_dirty", lane="attribution")
 def recompute_dirty() -> None:
-    """Ask for a run of one dirty window of each tenant, of its published version; see `dirty.next_window`."""
+    """Ask for a run of one dirty window of each tenant, of its published version, that which waits longest."""
     with engine.transaction(None, role="app_rw") as connection:
         tenants = dirty.dirty_tenants(connection)
     for tenant_id in tenants:

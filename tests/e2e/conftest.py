@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext
+from playwright.sync_api import Browser, BrowserContext, expect
 
 from skeldir_huey.tasks.housekeeping import ping
 from tests import work
@@ -24,6 +24,8 @@ from tests.e2e.showcase import browser, console
 from tests.waiting import until
 
 BIN = Path(sys.executable).parent
+
+expect.set_options(timeout=20_000)  # patience of a busy machine: what is there already is not waited for
 
 
 @dataclass
@@ -38,14 +40,14 @@ class ConsumerProcess:
         return self.process.pid
 
     def lines(self) -> list[dict[str, Any]]:
-        """Return the log so far; every line must be one JSON object."""
-        return [json.loads(line) for line in self.log.read_text().splitlines()]
+        """Return the log so far; every line must be one JSON object. One that is half written is not there yet."""
+        return [json.loads(line) for line in self.log.read_text().split("\n")[:-1]]
 
     def events(self, name: str) -> list[dict[str, Any]]:
         """Return the log lines of one event."""
         return [line for line in self.lines() if line["event"] == name]
 
-    def end(self, how: signal.Signals = signal.SIGTERM, timeout: float = 15) -> int:
+    def end(self, how: signal.Signals = signal.SIGTERM, timeout: float = 30) -> int:
         """Send a signal and wait for the end; returns the exit code."""
         self.process.send_signal(how)
         return self.process.wait(timeout)
@@ -92,7 +94,7 @@ def start_consumer(database: Database, env: dict[str, str], tmp_path: Path) -> I
     work.huey.storage.close()
 
 
-def answered(consumer: ConsumerProcess, timeout: float = 20) -> None:
+def answered(consumer: ConsumerProcess, timeout: float = 60) -> None:
     """Wait until a ping job came back."""
     pong = ping()
     until(

@@ -45,9 +45,9 @@ def test_a_dump_taken_in_the_middle_goes_on_elsewhere(
 ) -> None:
     tenant = make_tenant(database, "alpha")
     make_letter(database, tenant)
-    consumer = start_consumer()
+    consumer = start_consumer("-w", "1", "-n")  # a minute's jobs could be claimed together with this one
     work.patient_effect("in the middle", str(tmp_path / "go"), tenant_id=tenant)
-    until((tmp_path / "go.started").exists, 10)
+    until((tmp_path / "go.started").exists, 30)
     for number in range(5):
         work.effect(f"waits {number}", tenant_id=tenant)
 
@@ -62,7 +62,7 @@ def test_a_dump_taken_in_the_middle_goes_on_elsewhere(
     assert restored.value("select count(distinct marker) from test_effect") == 6
     assert restored.value("select count(*) from worker_failed_jobs where status = 'pending'") == 1
     test_jobs = "select count(*) from huey.job where task_name like 'test.%%'"
-    until(lambda: restored.value(test_jobs) == 0, 10)
+    until(lambda: restored.value(test_jobs) == 0, 30)
     restored.query(work.fold_flow)
     assert {line[-1] for line in restored.query(sql("queue", "ledger"))} == {0}, "the ledger adds up"
     second.end()

@@ -56,7 +56,7 @@ def test_from_a_file_to_allocations_and_from_a_failure_to_its_replay(
     until(lambda: run_state(database, run.id)[0] == "succeeded", 60, failing.log.read_text)
     assert database.value("select sum(allocated_revenue_cents)::bigint from attribution_allocations") == cents
     assert database.value("select count(distinct event_id) from attribution_allocations") == conversions
-    until(lambda: database.value("select count(*) from mv_allocation_summary") == 1, 15)
+    until(lambda: database.value("select count(*) from mv_allocation_summary") == 1, 30)
     done = [line for line in failing.events("job_done") if line["task_id"] == run.task_id]
     assert [(line["task_name"], line["tenant_id"]) for line in done] == [
         ("skeldir.attribution.recompute_window", str(tenant))

@@ -102,7 +102,7 @@ def test_a_pause_holds_and_a_resume_lets_go(
     consumer = start_consumer("-w", "2")
     started = "select count(*) from huey.job_attempt where lane = 'ingest'"
     work.effect("before", tenant_id=tenant)
-    until(lambda: database.value(started) == 1, 15, consumer.log.read_text)
+    until(lambda: database.value(started) == 1, 30, consumer.log.read_text)
     assert steer(client, "ingest", "pause", None, minutes="15").status_code == 303
     for count in range(1, 6):
         work.effect(f"held {count}", tenant_id=tenant)
@@ -113,7 +113,7 @@ def test_a_pause_holds_and_a_resume_lets_go(
     ping = "select count(*) from huey.job_attempt where lane = 'housekeeping'"
     before = database.value(ping)
     work.huey.enqueue(work.huey._registry.string_to_task("skeldir.housekeeping.ping")())
-    until(lambda: database.value(ping) > before, 15, "other lanes go on")
+    until(lambda: database.value(ping) > before, 30, "other lanes go on")
     assert database.value(started) == 1
     database.query("update huey.lane set resume_at = now() where name = 'ingest'")
     until(lambda: database.value(started) == 6, 30, consumer.log.read_text)
@@ -122,7 +122,7 @@ def test_a_pause_holds_and_a_resume_lets_go(
     assert steer(client, "ingest", "pause", None).status_code == 303
     work.effect("held again", tenant_id=tenant)
     assert steer(client, "ingest", "resume", None).status_code == 303
-    until(lambda: database.value(started) == 7, 15, consumer.log.read_text)
+    until(lambda: database.value(started) == 7, 30, consumer.log.read_text)
 
 
 def test_a_killed_worker_is_missed_within_a_minute(
@@ -178,7 +178,7 @@ def test_a_stopped_database_is_a_page_and_recovers_alone(started: Browser, own_s
         expect(watching.locator("#live-text")).to_have_text("Offline, retrying", timeout=15_000)
         expect(watching.locator("#jobs tbody tr").first).to_be_visible()  # what was there stays
         own_server.start()
-        until(lambda: page.goto(f"{address}/admin/dead/").status == 200, 15, every=0.5)  # type: ignore[union-attr]
+        until(lambda: page.goto(f"{address}/admin/dead/").status == 200, 30, every=0.5)  # type: ignore[union-attr]
         expect(page.locator(".error-card").first).to_be_visible()
         expect(watching.locator("#live-text")).to_have_text("Live", timeout=75_000)
         context.close()

@@ -33,10 +33,10 @@ def test_an_idle_process_has_two_and_each_busy_worker_one(
     with closed_gate(database):
         for number in range(WORKERS):
             work.gated_effect(f"{number}", tenant_id=tenant)
-        until(lambda: database.value(WAITING, (work.GATE,)) == WORKERS, 15)
-        until(lambda: database.value(SESSIONS) == 2 + busy, 15, lambda: str(database.value(SESSIONS)))
-    until(lambda: effects(database) == WORKERS, 15)
+        until(lambda: database.value(WAITING, (work.GATE,)) == WORKERS, 30)
+        until(lambda: database.value(SESSIONS) == 2 + busy, 30, lambda: str(database.value(SESSIONS)))
+    until(lambda: effects(database) == WORKERS, 30)
     work.huey.storage.close()
-    until(lambda: database.value(SESSIONS) == 2, 20, lambda: str(database.value(SESSIONS)))
+    until(lambda: database.value(SESSIONS) == 2, 30, lambda: str(database.value(SESSIONS)))
     work.effect("the next", tenant_id=tenant)
-    until(lambda: effects(database) == WORKERS + 1, 10)
+    until(lambda: effects(database) == WORKERS + 1, 30)

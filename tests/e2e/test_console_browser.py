@@ -31,7 +31,7 @@ def test_two_browsers_released_together_replay_once(started: Browser, address: s
         for page in pages:
             page.evaluate("setTimeout(() => document.querySelector('#confirm form').requestSubmit(), 0)")
         waiting = "select count(*) from pg_stat_activity where usename = 'console' and wait_event_type = 'Lock'"
-        until(lambda: world.database.value(waiting) == 2, 10, "both requests wait for the letter")
+        until(lambda: world.database.value(waiting) == 2, 30, "both requests wait for the letter")
     texts = []
     for page in pages:
         expect(page.locator(".flash")).to_be_visible()
@@ -138,15 +138,15 @@ def test_pause_offline_and_back(context: BrowserContext, address: str, world: Wo
     enter(page, address, world.admin, "/admin/dead/jobs/")
     state = page.locator("#live-text")
     asked: list[str] = []
-    page.on("request", lambda request: asked.append(request.url))
     page.keyboard.press("r")
     expect(state).to_have_text("Paused")
+    page.on("request", lambda request: asked.append(request.url))  # a slow page may have been refreshed before
     page.clock.fast_forward(70_000)
     assert asked == []
     page.keyboard.press("r")
     expect(state).to_have_text("Live")
     context.set_offline(True)
-    until(lambda: later(page, 6_000) == "Offline, retrying")
+    until(lambda: later(page, 6_000) == "Offline, retrying", 30)
     expect(page.get_by_role("link", name="recompute_window").first).to_be_visible()
     context.set_offline(False)
     # Each turn of the page's clock also ends a request that is under way: leave it time to be answered.

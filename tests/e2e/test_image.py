@@ -84,7 +84,7 @@ def start(app: Path, env: dict[str, str], tmp_path: Path) -> Iterator[Start]:
     for process in started:
         if process.poll() is None:
             process.send_signal(signal.SIGTERM)
-    assert [process.wait(20) for process in started] == [0] * len(started)
+    assert [process.wait(60) for process in started] == [0] * len(started)
 
 
 def _user() -> int | None:
@@ -99,7 +99,7 @@ def _user() -> int | None:
 
 
 def answer(port: str, path: str) -> bytes:
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as response:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=30) as response:
         return bytes(response.read())
 
 

@@ -131,7 +131,7 @@ def test_a_canary_succeeds_and_then_the_others_go(
     page.get_by_role("button", name="Replay 29").dblclick(no_wait_after=True)
     expect(page.locator("#progress")).to_contain_text("29 queued.", timeout=20_000)
     ended = "select count(*) from huey.job_attempt where letter_id is not null and outcome = 'done'"
-    until(lambda: database.value(ended) == 30, 20)
+    until(lambda: database.value(ended) == 30, 30)
     page.goto(f"{address}/admin/dead/")
     expect(page.get_by_role("heading", name="No dead letters")).to_be_visible()
 

@@ -35,23 +35,23 @@ def test_a_log_file_gets_everything_and_stderr_nothing(start_consumer: StartCons
     path = tmp_path / "worker.log"
     consumer = start_consumer(command=options("-l", str(path)))
     result = work.add(1, 2)
-    until(lambda: done(parsed(path.read_text()), result.id), 10)
+    until(lambda: done(parsed(path.read_text()), result.id), 30)
     assert consumer.log.read_text() == ""
     assert "debug" not in {line["level"] for line in parsed(path.read_text())}
 
 
 def test_quiet_tells_of_warnings_and_errors(start_consumer: StartConsumer) -> None:
     consumer = start_consumer(command=options("-q"))
-    work.add(1, 2).get(blocking=True, timeout=10)
+    work.add(1, 2).get(blocking=True, timeout=30)
     work.exits()
-    until(lambda: consumer.events("job_dead"), 10)
+    until(lambda: consumer.events("job_dead"), 30)
     assert {line["level"] for line in consumer.lines()} <= {"warning", "error"}
 
 
 def test_verbose_tells_how_each_attempt_began(start_consumer: StartConsumer) -> None:
     consumer = start_consumer(command=options("-v"))
     result = work.add(1, 2)
-    until(lambda: done(consumer.lines(), result.id), 10)
+    until(lambda: done(consumer.lines(), result.id), 30)
     assert [line["attempt"] for line in consumer.events("job_started") if line["task_id"] == result.id] == [1]
 
 
@@ -59,7 +59,7 @@ def test_verbose_tells_how_each_attempt_began(start_consumer: StartConsumer) -> 
 def test_nothing_is_logged_twice(start_consumer: StartConsumer, kind: str) -> None:
     consumer = start_consumer("-w", "2", "-k", kind)
     ids = [work.add(number, 2).id for number in range(20)]
-    until(lambda: all(done(consumer.lines(), task_id) for task_id in ids), 20)
+    until(lambda: all(done(consumer.lines(), task_id) for task_id in ids), 30)
     consumer.end()
     texts = [{name: value for name, value in line.items() if name != "time"} for line in consumer.lines()]
     told = [json.dumps(text, sort_keys=True) for text in texts if text["event"] != "log" or text["level"] != "debug"]
@@ -74,10 +74,10 @@ def test_the_console_writes_one_object_per_line(database: Database, env: dict[st
         web.until_it_prints("console_started")
         for path in ("/admin/?tenant=ann%40example.org", "/no-such-page"):
             try:
-                urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=10).close()
+                urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=30).close()
             except urllib.error.HTTPError:
                 pass
-        until(lambda: web.text.count("http_request") >= 3, 10, lambda: web.text)  # the first leads to the sign-in
+        until(lambda: web.text.count("http_request") >= 3, 30, lambda: web.text)  # the first leads to the sign-in
         web.end(signal.SIGTERM)  # a shell's background job is born deaf to SIGINT
     finally:
         web.close()

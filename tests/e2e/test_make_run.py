@@ -81,7 +81,7 @@ def test_it_comes_up_works_and_continues_where_it_was(supervisor: Running, folde
     address = f"http://127.0.0.1:{env['SKELDIR_WEB_PORT']}"
     assert address in supervisor.text
     assert re.search(r"Sign in as operator@demo\.example with password \S{12,}", supervisor.text)
-    with urllib.request.urlopen(f"{address}/healthz", timeout=5) as answer:
+    with urllib.request.urlopen(f"{address}/healthz", timeout=30) as answer:
         assert answer.status == 200
 
     until(lambda: ask(folder, RUNS)[0][0] >= 3, 60, lambda: supervisor.text[-4000:])
@@ -137,7 +137,7 @@ def test_after_a_kill_9_of_make_run_itself_stop_cleans_up_and_the_next_one_works
     supervisor.process.kill()
     supervisor.ended()
     # Only the server survives: console and worker go with their supervisor.
-    until(lambda: {process.name().split(":")[0] for process in of_folder(folder)} <= {"postgres"}, 20)
+    until(lambda: {process.name().split(":")[0] for process in of_folder(folder)} <= {"postgres"}, 30)
     assert embedded.running(folder) is not None
     next_one = Running([*ME, "run"], env)
     try:

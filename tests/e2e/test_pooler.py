@@ -21,6 +21,7 @@ from tests.conftest import program
 from tests.e2e.conftest import StartConsumer
 from tests.e2e.test_deaths import RUNS_AGAIN_WITHIN_S, at_the_gate, closed_gate, effects
 from tests.factories import make_event, make_tenant
+from tests.processes import free_ports
 from tests.queue.test_pool import THREADS, TRANSACTIONS, ask
 from tests.test_doctor import doctor
 from tests.waiting import until
@@ -46,7 +47,7 @@ ignore_startup_parameters = extra_float_digits
 def pooler(database: Database, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[str]:
     """The URL of the worker's login through a pooler with 4 sessions, or as many as the test's parameter says."""
     size = getattr(request, "param", 4)
-    port = 20_000 + os.getpid() % 20_000
+    (port,) = free_ports(1)
     users, config = tmp_path / "users.txt", tmp_path / "pgbouncer.ini"
     users.write_text('"app_user" ""\n')
     config.write_text(CONFIG.format(socket=database.socket_dir, port=port, users=users, size=size))
@@ -66,10 +67,10 @@ def pooler(database: Database, tmp_path: Path, request: pytest.FixtureRequest) -
             return False
         return True
 
-    until(answers, 10, (tmp_path / "pgbouncer.log").read_text)
+    until(answers, 30, (tmp_path / "pgbouncer.log").read_text)
     yield url
-    process.terminate()
-    process.wait(10)
+    process.kill()  # newer ones wait for their clients at a SIGTERM
+    process.wait()
 
 
 @pytest.fixture
@@ -81,13 +82,14 @@ def test_jobs_run_and_a_death_is_noticed_as_fast_as_without_a_pooler(
     database: Database, pooler: str, start_consumer: StartConsumer, tenant: UUID
 ) -> None:
     settings = {"DATABASE_URL": pooler, "DATABASE_DIRECT_URL": database.url("app_user")}
+    settings["SKELDIR_FROZEN_AFTER_S"] = "600"  # it is not the heartbeat that tells
     first = start_consumer(**settings)
     with closed_gate(database):
         work.gated_effect("e", tenant_id=tenant)
-        until(lambda: at_the_gate(database), 10, first.log.read_text)
+        until(lambda: at_the_gate(database), 30, first.log.read_text)
         first.end(signal.SIGKILL)
     second = start_consumer(**settings)
-    until(lambda: effects(database) == 1, RUNS_AGAIN_WITHIN_S + 2, second.log.read_text)
+    until(lambda: effects(database) == 1, RUNS_AGAIN_WITHIN_S, second.log.read_text)
     assert second.events("notify_unavailable") == []
 
 
@@ -98,7 +100,7 @@ def test_a_direct_url_that_is_a_pooler_is_found_out(
     consumer = start_consumer(DATABASE_URL=pooler, DATABASE_DIRECT_URL=pooler)
     assert len(consumer.events("notify_unavailable")) == 1
     work.effect("e", tenant_id=tenant)
-    until(lambda: effects(database) == 1, 10, consumer.log.read_text)
+    until(lambda: effects(database) == 1, 30, consumer.log.read_text)
     assert database.value("select bool_and(not holds_lock) from huey.consumer")
 
 
@@ -115,11 +117,11 @@ def test_without_a_direct_url_the_heartbeat_tells_life_from_death(
     assert len(first.events("no_direct_url")) == 1
     with closed_gate(database):
         work.gated_effect("e", tenant_id=tenant)
-        until(lambda: at_the_gate(database), 10)
+        until(lambda: at_the_gate(database), 30)
         first.end(signal.SIGKILL)
         database.query("select pg_terminate_backend(pid) from pg_stat_activity where wait_event_type = 'Lock'")
     second = start_consumer(**settings)
-    until(lambda: effects(database) == 1, 20, second.log.read_text)
+    until(lambda: effects(database) == 1, 30, second.log.read_text)
 
 
 def test_doctor_says_that_listen_does_not_work(database: Database, pooler: str, env: dict[str, str]) -> None:

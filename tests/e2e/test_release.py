@@ -21,7 +21,7 @@ def test_a_released_job_ends_once_and_its_first_worker_changes_nothing(
     tenant, gate = make_tenant(database, "alpha"), tmp_path / "gate"
     first = start_consumer()
     result = work.patient_effect("e", str(gate), tenant_id=tenant)
-    until(lambda: Path(f"{gate}.started").exists(), 20)
+    until(lambda: Path(f"{gate}.started").exists(), 30)
     claim, holder, state = database.query(JOB)[0]
     assert state == "running"
     with transaction(tenant, role="console_tenant", who="console") as connection:
@@ -29,10 +29,10 @@ def test_a_released_job_ends_once_and_its_first_worker_changes_nothing(
         again = control.release_running(connection, result.id, claim, "a second click")
     assert released and released["released"] and again and not again["released"]
     start_consumer()
-    until(lambda: database.query(JOB)[0][2] == "running", 20)
+    until(lambda: database.query(JOB)[0][2] == "running", 30)
     assert database.query(JOB)[0][1] != holder, "another worker has it"
     gate.touch()
-    until(lambda: bool(first.events("job_fenced")) and not database.query(JOB), 20)
+    until(lambda: bool(first.events("job_fenced")) and not database.query(JOB), 30)
     assert database.query("select marker from test_effect") == [("e",)]
     history = database.query(
         "select outcome, attempt, ended from huey.job_attempt where task_id = %s order by ended_at", (result.id,)

@@ -47,20 +47,29 @@ def tenant(database: Database) -> UUID:
     return tenant_id
 
 
+def model_lock(tenant_id: UUID) -> str:
+    return f"skeldir.allocate:{tenant_id}:{VERSION}"
+
+
 @contextmanager
 def locked_model(database: Database, tenant_id: UUID) -> Iterator[None]:
     """Hold the lock that every run of the version takes before it reads."""
     connection = database.connect(autocommit=True)
     with connection.cursor() as cursor:
-        cursor.execute("select pg_advisory_lock(hashtextextended(%s, 0))", (f"skeldir.allocate:{tenant_id}:{VERSION}",))
+        cursor.execute("select pg_advisory_lock(hashtextextended(%s, 0))", (model_lock(tenant_id),))
         try:
             yield
         finally:
             connection.close()
 
 
-def waits_for_the_lock(database: Database) -> bool:
-    return bool(database.value("select count(*) from pg_locks where locktype = 'advisory' and not granted"))
+def waits_for_the_lock(database: Database, tenant_id: UUID) -> bool:
+    """Say whether a run waits for it, and not something else for another lock."""
+    waiting = """
+    select count(*) from pg_locks where locktype = 'advisory' and not granted
+       and (classid::bigint << 32 | objid::bigint) = hashtextextended(%s, 0)
+    """
+    return bool(database.value(waiting, (model_lock(tenant_id),)))
 
 
 def statuses(database: Database) -> set[str]:
@@ -85,12 +94,12 @@ def test_run_killed_in_the_middle_ends_like_the_others(
     first = start_consumer()
     with locked_model(database, tenant):
         schedule_recompute_window(tenant, DAY, END, VERSION)
-        until(lambda: waits_for_the_lock(database), 10, first.log.read_text)
+        until(lambda: waits_for_the_lock(database, tenant), 30, first.log.read_text)
         assert statuses(database) == {"running"}
         first.end(signal.SIGKILL)
     assert database.value("select count(*) from attribution_allocations") == 0
     second = start_consumer()
-    until(lambda: statuses(database) == {"succeeded"}, 15, second.log.read_text)
+    until(lambda: statuses(database) == {"succeeded"}, 30, second.log.read_text)
     ((digest, run_count),) = database.query("select checksum, run_count from attribution_recompute_jobs")
     assert (bytes(digest), run_count) == (wanted, 1)
 
@@ -117,7 +126,7 @@ def test_backfill_goes_on_after_its_worker_was_killed(
     first = start_consumer()
     with locked_model(database, tenant):
         start_backfill(tenant, DAY, END, VERSION)
-        until(lambda: waits_for_the_lock(database), 10, first.log.read_text)
+        until(lambda: waits_for_the_lock(database, tenant), 30, first.log.read_text)
         first.end(signal.SIGKILL)
     second = start_consumer()
     until(lambda: database.value("select status from backfills") == "succeeded", 30, second.log.read_text)

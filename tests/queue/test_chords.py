@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import random
 import uuid
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from uuid import UUID
 
 import pytest
 from huey.api import Task, chord
+from huey.exceptions import CancelExecution
+from huey.utils import SKIPPED
 
+from skeldir_huey.db.engine import transaction
 from skeldir_huey.queue.claims import Claim, ClaimedMessage
+from skeldir_huey.queue.dead_letters import replay
 from skeldir_huey.queue.executor import SkeldirHuey
 from tests import work
 from tests.cluster import Database
+from tests.factories import make_tenant
 
 RunAll = Callable[[], int]
 CHORDS, MEMBERS = 200, 5
@@ -97,3 +104,47 @@ def test_members_that_end_at_the_same_moment(database: Database, huey: SkeldirHu
         list(pool.map(lambda claim: huey.execute(task_of(huey, claim)), claims))
     assert database.value("select count(*) from huey.job where task_name = 'test.total'") == 20
     assert run_all() == 20
+
+
+def test_a_member_that_does_not_succeed_is_told_as_what_it_was(
+    database: Database, huey: SkeldirHuey, run_all: RunAll
+) -> None:
+    """Row 16: expired, revoked, cancelled before it began, cancelled by itself and failed, alone or as the link of a
+    chain that is not reached: the callback comes once, with each in its place.
+    """
+
+    @huey.pre_execute("no nines")
+    def no_nines(about: Task) -> None:
+        if about.args == (9, 9):
+            raise CancelExecution
+
+    late, revoked = work.add.s(4, 4), work.add.s(5, 5)
+    late.expires = dt.datetime(2020, 1, 1, tzinfo=dt.UTC)
+    members = [work.add.s(1, 0), late, revoked, work.add.s(9, 9), work.exits.s(), work.exits.s().then(work.add, 1)]
+    try:
+        result = huey.enqueue(chord(members, work.echo.s()))
+        huey.revoke(revoked)
+        run_all()
+    finally:
+        huey.unregister_pre_execute("no nines")
+    ((one, *skipped, failed, link),) = result()
+    assert (one, skipped) == (1, [SKIPPED] * 3)
+    assert "SystemExit" in failed.metadata["error"] and "SystemExit" in link.metadata["error"]
+    assert database.value("select count(*) from huey.job_attempt where task_name = 'test.echo'") == 1
+    assert database.value("select count(*) from huey.chord_member") == 0
+
+
+def test_a_replayed_member_is_in_no_chord_any_more(database: Database, huey: SkeldirHuey, run_all: RunAll) -> None:
+    """Nor is the link of its chain that reported to it. Seen before: the callback of a chord of one came twice."""
+    tenant = make_tenant(database, "alpha")
+    database.query("create table test_broken (); grant select on test_broken to app_user")
+    head = work.fails_while_broken.s("e", tenant_id=tenant).then(work.total, [1])
+    huey.enqueue(chord([head], work.echo.s()))
+    run_all()
+    database.query("drop table test_broken")
+    with transaction(tenant, who="console", role="console_tenant") as connection:
+        replay(connection, UUID(str(database.value("select id from worker_failed_jobs"))))
+    run_all()
+    ends = "select task_name, count(*) from huey.job_attempt where outcome = 'done' group by 1 order by 1"
+    assert database.query(ends) == [("test.echo", 1), ("test.fails_while_broken", 1), ("test.total", 1)]
+    assert database.value("select count(*) from huey.chord_member") == 0

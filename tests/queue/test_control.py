@@ -173,7 +173,7 @@ def test_every_reason_for_waiting_is_named(
     assert why(later.id) == [*paused, due, nobody, *capped]
 
     huey.open_process({"worker_type": "thread", "worker_count": 1})
-    until(lambda: database.value("select count(*) from huey.consumer") == 1, 10)
+    until(lambda: database.value("select count(*) from huey.consumer") == 1, 30)
     assert why(later.id) == [*paused, due, *capped]
     with as_queue() as connection:
         control.resume(connection, "ingest")

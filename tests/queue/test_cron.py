@@ -6,13 +6,16 @@ import datetime as dt
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
+import peewee
 import pytest
 from huey import crontab
 
-from skeldir_huey.queue import cron
+from skeldir_huey.queue import cron, line
 from skeldir_huey.queue.executor import SkeldirHuey
+from skeldir_huey.queue.storage import PostgresStorage, statement
 from skeldir_huey.tasks.base import periodic
 from tests.cluster import Database
+from tests.waiting import until
 
 START = dt.datetime(2026, 3, 1, 12, 0, tzinfo=dt.UTC)
 
@@ -85,3 +88,40 @@ def test_jitter_around_the_minute_loses_and_doubles_nothing(
         for second in (0.004, 29.9, 59.98, 59.996):
             cron.tick(huey, at(minute, second))
     assert keys(database) == [f"12:{n:02}" for n in range(30)]
+
+
+def test_a_clock_that_was_wrong_stops_no_periodic_task(
+    database: Database, huey: SkeldirHuey, every_minute: str
+) -> None:
+    """The server's clock jumps a year ahead and back. Seen before: no job for a year, and no word of it."""
+    cron.tick(huey, at(0))
+    cron.tick(huey, at(0) + dt.timedelta(days=365))
+    database.query("delete from huey.job where tick_key like '%%@2027%%'")
+    with ThreadPoolExecutor(4) as pool:
+        for minute in (1, 2):
+            list(pool.map(lambda second, m=minute: cron.tick(huey, at(m, second)), range(4)))
+    assert keys(database) == ["12:00", "12:01", "12:02"]
+
+
+def test_a_clock_that_goes_back_a_little_adds_nothing_twice(
+    database: Database, huey: SkeldirHuey, every_minute: str
+) -> None:
+    """As after a failover to a server whose clock is late: it waits until the time comes again."""
+    for minute in (0, 30, 1, 2, 30, 31):
+        cron.tick(huey, at(minute))
+    assert keys(database) == ["12:00", "12:30", "12:31"]
+
+
+def test_a_scheduler_that_freezes_in_the_middle_holds_nobody_up(
+    database: Database, huey: SkeldirHuey, every_minute: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has no claims, so nobody rescues it, and its machine may be gone: the server ends its transaction."""
+    monkeypatch.setattr(line, "_IMPATIENT", line._IMPATIENT.replace("15s", "1s"))
+    cron.tick(huey, at(0))
+    frozen = PostgresStorage()
+    with pytest.raises(peewee.PeeweeException), frozen.together() as run:
+        run(statement("tick_last"), {"task_name": every_minute, "now": at(1)})
+        until(lambda: cron.tick(huey, at(1)) == 1, 30)
+        run(statement("tick_move"), {"task_name": every_minute, "minute": at(1)})
+    frozen.close()
+    assert keys(database) == ["12:00", "12:01"]

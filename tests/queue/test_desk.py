@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
-from skeldir_huey.queue.desk import LOW, MAX_BATCH, Desk, Success
+from skeldir_huey.queue import desk as desks
+from skeldir_huey.queue.desk import MAX_BATCH, Desk, Success
 from skeldir_huey.queue.executor import SkeldirHuey
 from skeldir_huey.tasks.housekeeping import ping
 from tests.cluster import Database
@@ -37,15 +40,39 @@ def start(loop: Callable[[], object]) -> threading.Thread:
 
 
 def test_the_next_batch_is_claimed_before_the_last_one_ends(desk: Desk, database: Database) -> None:
+    assert desk.take(0) is not None
+    desk._low_at = 20
+    desk.release_waiting = lambda *_: None  # type: ignore[method-assign]  # a slow machine's claims stay here
     start(desk.claim_loop)
-    for _ in range(MAX_BATCH - LOW - 1):
+    for _ in range(MAX_BATCH - 1 - 20):
         assert desk.take(0) is not None
     assert running(database) == MAX_BATCH
-    assert desk.take(0) is not None  # now LOW are left
+    assert desk.take(0) is not None  # now fewer than 20 are left
     until(lambda: running(database) == 2 * MAX_BATCH, 10)
     taken = [desk.take(0) for _ in range(MAX_BATCH)]
     assert None not in taken
     assert len({claim.id for claim in taken if claim}) == MAX_BATCH
+
+
+def test_it_is_claimed_so_early_that_two_claims_fit_in_what_is_left(
+    desk: Desk, huey: SkeldirHuey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    claim = huey.storage.claim
+    clock = SimpleNamespace(monotonic=lambda: clock.now, now=100.0)
+
+    def claim_slowly(*args: Any, **options: Any) -> Any:
+        clock.now += 0.02
+        return claim(*args, **options)
+
+    monkeypatch.setattr(desks, "time", clock)  # whatever this machine is doing meanwhile
+    monkeypatch.setattr(huey.storage, "claim", claim_slowly)
+    for job_s, least, most in ((0.002, 20, 2 * MAX_BATCH), (0.00001, 2 * MAX_BATCH, 2 * MAX_BATCH)):
+        desk._batch_began, desk._batch_size = clock.now - MAX_BATCH * job_s, MAX_BATCH
+        desk._claim()
+        assert least <= desk._low_at <= most
+    desk._claim()
+    desk._claim()
+    assert (desk._batch_size, desk._low_at) == (0, 0), "nothing is left to be claimed"
 
 
 def test_claims_that_nobody_begins_go_back(desk: Desk, database: Database) -> None:

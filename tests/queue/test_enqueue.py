@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from huey.api import chord
 from sqlalchemy.orm import Session
 
 from skeldir_huey.db.engine import engine, enter, transaction
@@ -135,3 +136,32 @@ def test_a_task_id_that_came_to_nothing_may_be_enqueued_again(
     huey.enqueue(task)
     run_all()
     assert database.query("select outcome from huey.job_attempt order by id") == [("cancelled",), ("done",)]
+
+
+def test_a_savepoint_takes_its_jobs_back(database: Database, huey: SkeldirHuey, tenant: UUID, run_all: RunAll) -> None:
+    with transaction(tenant) as connection:
+        with connection.begin_nested() as savepoint:
+            huey.enqueue_in(connection, work.effect.s("lost", tenant_id=tenant))
+            huey.enqueue_many([work.effect.s("lost", tenant_id=tenant)], connection)
+            savepoint.rollback()
+        with connection.begin_nested():
+            huey.enqueue_in(connection, work.effect.s("kept", tenant_id=tenant))
+    with Session(engine("worker")) as session:
+        enter(session.connection(), tenant)
+        with session.begin_nested() as savepoint:
+            huey.enqueue_in(session, work.effect.s("lost", tenant_id=tenant))
+            savepoint.rollback()
+        huey.enqueue_in(session, work.effect.s("kept too", tenant_id=tenant))
+        session.commit()
+    assert run_all() == 2
+    assert database.query("select marker from test_effect order by 1") == [("kept",), ("kept too",)]
+    assert database.value("select sum(job_count) from huey.flow where kind = 'enqueued'") == 2
+
+
+def test_what_is_no_task_is_refused(database: Database, huey: SkeldirHuey) -> None:
+    chords = chord([work.add.s(1, 1)], work.total.s())
+    with pytest.raises(QueueError, match="got a chord"), transaction(None, role="app_rw") as connection:
+        huey.enqueue_in(connection, chords)
+    with pytest.raises(QueueError, match="got a chord"):
+        huey.enqueue_many([work.add.s(1, 1), chords])
+    assert jobs(database) == 0

@@ -69,10 +69,10 @@ def test_a_running_consumer_starts_the_single_job_after_what_it_has_claimed(
     huey.open_process({"worker_type": "thread", "worker_count": 1})
     desk = huey.desk
     assert desk is not None
-    until(lambda: desk.may_claim, 10)
+    until(lambda: desk.may_claim, 30)
 
     def run_one() -> UUID:
-        claim = desk.take(1.0)
+        claim = until(lambda: desk.take(0.5), 30)
         assert claim is not None and claim.tenant_id is not None
         huey.execute(huey.task_of(ClaimedMessage.of(claim)))
         return claim.tenant_id

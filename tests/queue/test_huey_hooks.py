@@ -123,12 +123,14 @@ OVERRIDDEN: dict[tuple[type, type], dict[str, str]] = {
 # Private things of Huey's that we call or read: the kind of object, and the signature or type.
 USED = {
     "Huey": {
+        "_check_revoked": "(data, timestamp, peek)",
         "_emit": "(signal, task, *args, **kwargs)",
         "_get_timestamp": "()",
         "_immediate": "bool",
         "_locks": "set",
         "_pipeline_results": "(task)",
         "_registry": "Registry",
+        "_revoke_keys": "(task)",
         "_run_post_execute": "(task, task_value, exception)",
         "_run_pre_execute": "(task)",
         "_signal": "Signal",

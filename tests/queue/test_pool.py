@@ -117,4 +117,4 @@ def test_a_forked_child_opens_its_own_connection(database: Database, huey: Skeld
     assert os.waitstatus_to_exitcode(status) == 0
     assert theirs != mine[0]["pid"]
     assert huey.storage.run("select pg_backend_pid() as pid") == mine, "the parent's connection still works"
-    until(lambda: sessions(database) == 1, 10)
+    until(lambda: sessions(database) == 1, 30)

@@ -47,7 +47,7 @@ def test_a_settlement_while_partitions_are_made(database: Database, huey: Skeldi
         cursor.execute(BY_HAND if by_hand else "set local role app_rw; " + statement("rotate_history"))
         settler = threading.Thread(target=lambda: settled.append(settle_one(huey)), daemon=True)
         settler.start()
-        until(lambda: database.value("select count(*) from pg_locks where not granted") > 0, 10)
+        until(lambda: database.value("select count(*) from pg_locks where not granted") > 0, 30)
     rotating.commit()
     rotating.close()
     settler.join(10)

@@ -22,6 +22,7 @@ from huey.exceptions import CancelExecution
 
 from skeldir_huey.db.engine import transaction
 from skeldir_huey.queue import control, outcomes
+from skeldir_huey.queue.consumer import QueueScheduler
 from skeldir_huey.queue.executor import SkeldirHuey
 from skeldir_huey.queue.storage import statement
 from tests import work
@@ -81,6 +82,18 @@ def test_results_expire_and_none_is_one(database: Database, huey: SkeldirHuey, r
     huey.storage.run(statement("expire_results"))
     assert database.value("select count(*) from huey.result") == 0
     assert database.query("select outcome, count(*) from huey.job_attempt group by 1") == [("done", 501)]
+
+
+def test_more_results_expire_than_one_statement_deletes(database: Database, huey: SkeldirHuey) -> None:
+    """Seen before: 5,000 a minute and consumer, while one of them makes as many in half a second."""
+    database.query(
+        "insert into huey.result (key, value, is_result, expires_at)"
+        " select 'k' || n, '', true, now() - interval '1 second' from generate_series(1, 12000) n"
+    )
+    scheduler = QueueScheduler(huey, threading.Event(), 0.01, False)
+    for _ in range(3):
+        scheduler.loop()
+    assert database.value("select count(*) from huey.result") == 0
 
 
 def test_a_job_that_is_cancelled_or_revoked_leaves_its_trace(
@@ -213,7 +226,7 @@ def error_of_a_stop(cluster: Cluster, how: signal.Signals, run: Callable[[], obj
     thread = threading.Thread(target=wait)
     thread.start()
     asleep = "select count(*) from pg_stat_activity where query like '%pg_sleep(60)%' and pid <> pg_backend_pid()"
-    until(lambda: cluster.database("postgres").value(asleep) == 1, 10)
+    until(lambda: cluster.database("postgres").value(asleep) == 1, 30)
     cluster.stop(how)
     thread.join(10)
     return raised[0]

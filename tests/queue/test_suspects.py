@@ -33,7 +33,10 @@ def mine(desk: Desk, wait_s: float = 0.0) -> Claim:
     return claim
 
 
-def test_a_suspect_is_claimed_by_itself_and_nothing_beside_it(database: Database, huey: SkeldirHuey) -> None:
+def test_a_suspect_is_claimed_by_itself_and_nothing_beside_it(
+    database: Database, huey: SkeldirHuey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(suspicion, "ALONE_S", 3600.0)  # however slow this machine is
     huey.enqueue_many(ping.s() for _ in range(6))
     suspect(database, 2)
     desk = Desk(huey.storage, lambda settled: None)
@@ -59,6 +62,7 @@ def test_whoever_ran_long_enough_holds_nobody_back(
     suspect(database, 1)
     suspect(database, 2)
     desk = Desk(huey.storage, lambda settled: None)
+    monkeypatch.setattr(suspicion, "ALONE_S", 3600.0)
     long = mine(desk)
     assert desk.take(0) is None
     monkeypatch.setattr(suspicion, "ALONE_S", 0.0)

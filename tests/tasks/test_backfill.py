@@ -118,7 +118,7 @@ def test_day_that_somebody_else_does_is_waited_for(
         run_all()
         return state(database)[0][0] == "succeeded"
 
-    until(looked_again, 10)
+    until(looked_again, 30)
 
 
 def test_command_watches_and_ctrl_c_says_how_to_go_on(

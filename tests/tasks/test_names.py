@@ -19,6 +19,7 @@ STABLE = {
     "skeldir.ingest.refuse_overdue_daily": "maintenance",
     "skeldir.ledger.reconcile": "maintenance",
     "skeldir.ledger.reconcile_daily": "maintenance",
+    "skeldir.ledger.reconcile_night": "maintenance",
     "skeldir.reports.refresh_all": "maintenance",
     "skeldir.reports.refresh_realtime": "maintenance",
     "skeldir.reports.refresh_view": "maintenance",

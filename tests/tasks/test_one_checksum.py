@@ -87,7 +87,7 @@ def test_retry(database: Database, tenant: UUID, huey: SkeldirHuey, run_all: Run
         run_all()
         return ends(database)[0][0] == "succeeded"
 
-    until(succeeded, 10)
+    until(succeeded, 30)
     assert ends(database) == [("succeeded", 1, wanted)]
     assert (
         database.value("select max(attempt) from huey.job_attempt where ended and task_name like '%recompute_window'")

@@ -38,6 +38,7 @@ class LedgerEntry(Base):
         Index("revenue_ledger_transaction", "tenant_id", "transaction_id", "ledger_seq"),
         Index("revenue_ledger_order", "tenant_id", "order_id"),
         Index("revenue_ledger_time", "tenant_id", "occurred_at"),
+        Index("revenue_ledger_added", "tenant_id", "created_at"),
     )
 
 
@@ -62,6 +63,7 @@ class PlatformClaim(Base):
         Index("platform_claims_idempotency", "tenant_id", "idempotency_key", unique=True),
         Index("platform_claims_order", "tenant_id", "order_id"),
         Index("platform_claims_time", "tenant_id", "occurred_at"),
+        Index("platform_claims_added", "tenant_id", "created_at"),
     )
 
 
@@ -104,9 +106,11 @@ class Reconciliation(Base):
     without_order_count: Mapped[int] = mapped_column(sa.BigInteger)
     waiting_count: Mapped[int] = mapped_column(sa.BigInteger)
     created_at: Mapped[datetime] = mapped_column(server_default=NOW)
+    reason: Mapped[str] = mapped_column(server_default=text("'asked'"))
 
     __table_args__ = (
         CheckConstraint("window_start < window_end"),
+        CheckConstraint("reason in ('asked', 'nightly', 'changed')"),
         Index("reconciliation_runs_recent", "tenant_id", text("created_at desc"), text("id desc")),
     )
 

@@ -16,9 +16,13 @@ select rule.keep_days, rule.removed_before, rule.boundary as would_be_removed_be
            and not exists (select from attribution_events c
                             where c.tenant_id = e.tenant_id and c.parent_event_id = e.id
                               and c.occurred_at >= rule.events_before)) as attribution_events,
-       (select count(*) from reconciliation_orders o join reconciliation_runs r
-            on r.tenant_id = o.tenant_id and r.id = o.reconciliation_id
-         where r.created_at < clock_timestamp() - make_interval(days => rule.keep_days)
+       (select count(*)
+          from reconciliation_orders o
+          join (select id, created_at, row_number() over (
+                         partition by window_start, window_end order by created_at desc, id desc) as age
+                  from reconciliation_runs) r on r.id = o.reconciliation_id
+         where (r.created_at < clock_timestamp() - make_interval(days => rule.keep_days)
+                or (r.age > 1 and r.created_at < clock_timestamp() - interval '7 days'))
            and r.id <> (select n.id from reconciliation_runs n order by n.created_at desc, n.id desc limit 1))
          as reconciliation_orders,
        (select count(*) from dead_events d

@@ -3,17 +3,21 @@
 -- Promise: a row is claimed by one consumer only (SKIP LOCKED), and MATERIALIZED keeps the planner from locking more.
 -- Jobs for whose id or task a revocation is stored are marked, so that nobody has to ask for the others.
 -- The lane's virtual time follows, unless another claim is just moving it; a look that finds nothing says so.
+-- The constant limit around the locks tells the planner, who does not know `total`, that these are few rows.
 -- Where caps are set, claim_capped.sql is used instead. Served by job_waiting.
 with found as materialized (
   select j.id, j.claim_alone, j.priority, j.rank, wanted.name as lane, wanted.turn
     from unnest(%(lanes)s::text[]) with ordinality as wanted(name, turn)
     join huey.lane l on l.name = wanted.name and l.paused_at is null
    cross join lateral (
-     select id, claim_alone, priority, rank from huey.job w
-      where w.lane = wanted.name and w.state = 'waiting' and not w.held and (%(suspects)s <> 'pass' or not w.claim_alone)
-      order by priority desc, rank, id
-      limit %(total)s
-        for update skip locked) j
+     select * from (
+       select id, claim_alone, priority, rank from huey.job w
+        where w.lane = wanted.name and w.state = 'waiting' and not w.held
+          and (%(suspects)s <> 'pass' or not w.claim_alone)
+        order by priority desc, rank, id
+        limit 1000
+          for update skip locked) few
+      limit %(total)s) j
 ), ordered as (
   select id, lane, rank, claim_alone, row_number() over turns as place, bool_or(claim_alone) over turns as beside
     from found window turns as (order by turn, priority desc, rank, id)

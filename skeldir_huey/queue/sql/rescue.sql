@@ -1,5 +1,6 @@
 -- Makes jobs of a dead consumer available again, as suspects. They are ranked anew, from the lane's virtual time on and not
--- behind their tenant's backlog: soon, but not before everybody whose turn has come. Served by the primary key of huey.job.
+-- behind their tenant's backlog: soon, but not before everybody whose turn has come. Held if their task or tenant was paused
+-- meanwhile. Served by the primary key of huey.job.
 with lost as (
   select * from unnest(%(ids)s::bigint[], %(tokens)s::uuid[], %(counts)s::boolean[]) as t(id, token, counts)
 ), placed as (
@@ -13,7 +14,11 @@ with lost as (
   update huey.job j
      set rank = greatest(j.rank, lost.rank), state = 'waiting', claim_token = null, consumer_id = null, started_at = null, claim_alone = true,
          deaths = j.deaths + lost.counts::integer, attempt = j.attempt - (not lost.counts)::integer,
-         last_error = 'its worker died'
+         last_error = 'its worker died',
+         held = exists (select from huey.task_rule k
+                         where k.lane = j.lane and k.task_name = j.task_name and k.paused_at is not null)
+             or exists (select from huey.tenant_rule t
+                         where t.lane = j.lane and t.tenant_id = j.tenant_id and t.paused_at is not null)
     from placed lost where j.id = lost.id and j.claim_token = lost.token
   returning j.*, lost.counts
 ), history as (

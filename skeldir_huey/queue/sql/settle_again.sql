@@ -1,6 +1,6 @@
 -- Gives one job back for another attempt if its claim still holds, with its history row. Returns its id, or nothing.
 -- `counted` false gives the attempt number back as well; `cut` counts a death unless the server started since.
--- An attempt that ended by itself did not kill its consumer: the job is no suspect any more.
+-- It is held if its task or tenant was paused meanwhile. An attempt that ended by itself did not kill its consumer: the job is no suspect any more.
 -- Served by the primary key of huey.job.
 with back as (
   update huey.job j
@@ -19,6 +19,10 @@ with back as (
          deaths = j.deaths + (%(cut)s and j.claimed_at > pg_postmaster_start_time())::integer,
          claim_token = null, consumer_id = null, started_at = null, last_error = %(error_message)s,
          claim_alone = j.claim_alone and not %(counted)s,
+         held = exists (select from huey.task_rule k
+                         where k.lane = j.lane and k.task_name = j.task_name and k.paused_at is not null)
+             or exists (select from huey.tenant_rule t
+                         where t.lane = j.lane and t.tenant_id = j.tenant_id and t.paused_at is not null),
          unknown_since = case when %(unknown)s
                               then coalesce(j.unknown_since, %(now)s::timestamptz, clock_timestamp()) end
    where j.id = %(id)s and j.claim_token = %(token)s
