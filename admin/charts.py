@@ -45,7 +45,7 @@ class Chart:
     @property
     def data(self) -> dict[str, Any]:
         return {
-            "times": list(self.labels),
+            "times": ",".join(self.labels),
             "names": [series.name for series in self.series],
             "values": [list(series.values) for series in self.series],
         }

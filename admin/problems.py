@@ -60,7 +60,7 @@ def install(app: Flask) -> None:
 
     @app.errorhandler(Conflict)
     def conflict(error: Conflict) -> Response:
-        return problem(409, str(error), error.task_id)
+        return problem(409, str(error))
 
     @app.errorhandler(DBAPIError)
     def database_error(error: DBAPIError) -> Response:
@@ -94,13 +94,12 @@ def _shown_by_get() -> str | None:
     return way_back() if request.method == "GET" or "GET" in (methods or ()) else None
 
 
-def problem(status: int, detail: str | None = None, task_id: str | None = None) -> Response:
+def problem(status: int, detail: str | None = None) -> Response:
     """Return an error page. When the session is over, the reason of a form is kept for its page after the sign-in.
 
     Args:
         status: the HTTP status.
         detail: what happened in one or two sentences; None uses the status's own text.
-        task_id: the job that was first, to be linked to.
     """
     title, text = TEXTS.get(status, (HTTPStatus(status).phrase, "Nothing was changed."))
     detail = (detail or text)[:600]
@@ -114,7 +113,6 @@ def problem(status: int, detail: str | None = None, task_id: str | None = None) 
         status=status,
         title=title,
         detail=detail,
-        task_id=task_id,
         request_id=request_id(),
         typed=_typed() if status == 401 else {},
         back=_shown_by_get() or "/admin/",

@@ -3,11 +3,12 @@
 
 function bindChart(plot) {
   const chart = JSON.parse(plot.dataset.chart);
+  const times = chart.times.split(',');
   const svg = plot.querySelector('svg');
   const tip = plot.querySelector('.tip');
   const cursor = plot.querySelector('.cursor');
   const {width, height} = svg.viewBox.baseVal;
-  const count = chart.times.length;
+  const count = times.length;
   let place = count - 1;
 
   function show(wanted) {
@@ -15,7 +16,7 @@ function bindChart(plot) {
     const part = (place + 0.5) / count;
     cursor.setAttribute('d', `M${part * width} 0V${height}`);
     const lines = chart.names.map((name, i) => `${name}  ${chart.values[i][place] ?? '–'}`);
-    tip.textContent = [chart.times[place] + ' UTC', ...lines].join('\n');
+    tip.textContent = [times[place] + ' UTC', ...lines].join('\n');
     tip.hidden = false;
     const box = svg.getBoundingClientRect();
     const left = box.left - plot.getBoundingClientRect().left + part * box.width;

@@ -67,7 +67,7 @@ class Database:
 
     def connect(self, user: str = "postgres", *, autocommit: bool = False) -> Connection:
         """Open a connection of this login; the caller closes it."""
-        connection: Connection = psycopg2.connect(self.dsn(user), connect_timeout=5)
+        connection: Connection = psycopg2.connect(self.dsn(user), connect_timeout=30)
         connection.autocommit = autocommit
         psycopg2.extras.register_uuid(None, connection)  # as the queue does for the whole process once it is imported
         return connection
@@ -204,7 +204,7 @@ class Cluster:
         except (FileNotFoundError, ProcessLookupError):
             pass
         try:
-            process.communicate(b"stopped\n", timeout=15)  # returns when postgres has ended
+            process.communicate(b"stopped\n", timeout=60)  # returns when postgres has ended
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()

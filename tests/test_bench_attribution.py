@@ -30,7 +30,7 @@ def test_a_small_run_measures_every_aim(tmp_path: Path) -> None:
     assert len(rows) == 9 and by_part["together"][0]["rows"] == sum(map(int, map(str, rows.values())))
     linear = {line["rows"] for line in by_part["peers"] if str(line["peer"]).endswith("linear")}
     assert len(linear) == 1, "plain Python wrote the rows that ours did"
-    assert "Index Scan using attribution_allocations_time" in "\n".join(map(str, by_part["day"][0]["plan"]))  # type: ignore[call-overload]
+    assert "Bitmap Index Scan on attribution_allocations_time" in "\n".join(map(str, by_part["day"][0]["plan"]))  # type: ignore[call-overload]
     assert "the sum check of that day's rows" in done.stdout and "x floor" in done.stdout
 
 

@@ -33,6 +33,7 @@ def test_a_small_run_measures_every_aim(tmp_path: Path) -> None:
     assert "share" in done.stdout and "written to" in done.stdout
     table = capacity.table(tmp_path)
     assert re.search(r"\| a summary after a change \| [\d.]+ ms for .* among 3,000 allocations \|", table)
+    assert re.search(r"\| import of a file \| [\d,]+ lines per second \|", table)
     assert f"| short jobs, one process | {capacity.NONE} |" in table, "what was not measured is a dash"
 
 

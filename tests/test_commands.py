@@ -182,6 +182,25 @@ def test_make_help_lists_every_target() -> None:
     assert make() == shown
 
 
+def test_virtualenv_that_was_killed_half_made_is_made_again(tmp_path: Path) -> None:
+    """Its interpreter is there first, pip last: seen with kill -9 while `make run` made it, "No module named pip"."""
+    shutil.copy(ROOT / "Makefile", tmp_path)
+    (tmp_path / "requirements.txt").touch()
+    (tmp_path / ".venv/bin").mkdir(parents=True)
+    (tmp_path / ".venv/bin/python").symlink_to(sys.executable)
+    env = {name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")}
+
+    def planned() -> str:
+        done = subprocess.run(
+            ["make", "-n", "install"], cwd=tmp_path, env=env, capture_output=True, text=True, check=True
+        )
+        return done.stdout
+
+    assert "-m venv .venv" in planned()
+    (tmp_path / ".venv/bin/pip").touch()
+    assert "-m venv .venv" not in planned() and "pip install" in planned()
+
+
 def test_reset_refuses_a_database_that_is_not_the_embedded_one(env: dict[str, str], database: Database) -> None:
     done = run([*ME, "demo", "--reset"], env)
     assert done.returncode == 2 and one_line(done).startswith("skeldir: --reset: a database URL is set")

@@ -10,6 +10,7 @@ from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.engine import Connection, Row
 
 from admin.reads import roll_up
@@ -19,6 +20,7 @@ from skeldir_huey.db.tables import (
     ErrorDelta,
     ErrorTotal,
     Event,
+    ExchangeRate,
     Job,
     Lane,
     Published,
@@ -134,6 +136,17 @@ def reconciliations(connection: Connection, tenant_id: UUID) -> Sequence[Row]:
         .where(Reconciliation.tenant_id == tenant_id)
         .order_by(Reconciliation.created_at.desc(), Reconciliation.id.desc())
         .limit(RECONCILIATIONS_SHOWN)
+    ).all()
+
+
+def rates(connection: Connection, tenant_id: UUID) -> Sequence[Row]:
+    """Return the tenant's newest exchange rate of each currency, as reports in one currency use it; the primary key."""
+    one = ExchangeRate
+    return connection.execute(
+        sa.select(one.currency, one.base, one.day, one.rate, one.source, one.created_at)
+        .ext(distinct_on(one.currency))
+        .where(one.tenant_id == tenant_id)
+        .order_by(one.currency, one.day.desc(), one.rate_seq.desc())
     ).all()
 
 

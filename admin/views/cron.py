@@ -60,7 +60,8 @@ class CronView(ConsoleView):
             task_id = cron_actions.run_now(current_user, task_name, reason)
         except Conflict as error:
             flash(str(error), "error")
-            return redirect(scope.link("cron.index"), 303)
+            # The job that was first says why there is no second one.
+            return redirect(scope.link("jobs.detail", task_id=error.task_id), 303)
         flash(f"Enqueued as job {task_id}.", "ok")
         return redirect(scope.link("jobs.detail", task_id=task_id), 303)
 

@@ -74,6 +74,7 @@ class RecomputeView(ConsoleView):
             attempts = panels.read(letters.attempts_of, [run.task_id] if run.task_id else [])
             letter = panels.read(runs.open_letter, run) if run.status == "failed" else None
             totals = panels.read(run_totals.of_run, run)
+            names = panels.read(allocations.channel_names) or {}
         return self.render(
             "console/run.html",
             now=now,
@@ -82,6 +83,7 @@ class RecomputeView(ConsoleView):
             attempts=attempts,
             letter_id=letter,
             totals=totals,
+            names=names,
             second=timedelta(seconds=1),
         )
 

@@ -63,6 +63,7 @@ class TenantsView(ConsoleView):
             runs = panels.read(reads.reconciliations, row_id)
             money = panels.read(reads.reconciled_money, row_id, runs[0].id) if runs else ()
             orders = panels.read(reads.worst_orders, row_id, runs[0].id) if runs else ()
+            rates = panels.read(reads.rates, row_id)
         return self.render(
             "console/tenant.html",
             now=tenant.now,
@@ -72,6 +73,7 @@ class TenantsView(ConsoleView):
             runs=runs,
             money=money,
             orders=orders,
+            rates=rates,
             is_matched=reads.is_matched,
             discrepancy_bp=reads.discrepancy_bp,
             may_limit=tenant_actions.may_limit(current_user),

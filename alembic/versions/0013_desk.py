@@ -127,6 +127,7 @@ def drop_speed() -> None:
 # Like a rescue, for one job, uncounted. Its token is gone with it: whatever the old worker still writes is rolled back.
 RELEASE = """
 grant update on huey.job to skeldir_maint;
+grant select on huey.task_rule, huey.tenant_rule to skeldir_maint;
 grant insert on huey.run_delta to skeldir_maint;
 create policy maint_add on huey.run_delta for insert to skeldir_maint with check (true);
 create function app.release_job(wanted text, seen uuid, why text)
@@ -152,7 +153,11 @@ begin
             job.consumer_id, job.enqueued_at, job.claimed_at, clock_timestamp(), why, job.letter_id);
     update huey.job j
        set state = 'waiting', attempt = job.attempt - 1, claim_token = null, consumer_id = null, started_at = null,
-           claim_alone = true, last_error = why
+           claim_alone = true, last_error = why,
+           held = exists (select from huey.task_rule k
+                           where k.lane = job.lane and k.task_name = job.task_name and k.paused_at is not null)
+               or exists (select from huey.tenant_rule r
+                           where r.lane = job.lane and r.tenant_id = job.tenant_id and r.paused_at is not null)
      where j.id = job.id;
     perform pg_notify('skeldir_jobs', job.lane);
   end if;
@@ -218,6 +223,7 @@ RELEASE_DOWN = """
 drop function app.release_job(text, uuid, text);
 revoke insert on huey.run_delta from skeldir_maint;
 drop policy maint_add on huey.run_delta;
+revoke select on huey.task_rule, huey.tenant_rule from skeldir_maint;
 revoke update on huey.job from skeldir_maint;
 """
 

@@ -18,8 +18,10 @@ _PARAMETER = re.compile(r"%\(([a-z_]+)\)s")
 _COMMON = frozenset(("tenant_id", "window_start", "window_end"))
 
 
-# Models whose weights are counts: machine integers share these out.
-_COUNTS = frozenset(("even_split", "first_touch", "last_touch", "last_non_direct", "linear", "shapley_set"))
+# Models whose weights are counts: machine integers share these out. Those with one channel share nothing out.
+_ROUNDING = dict.fromkeys(("even_split", "linear", "shapley_set"), "rounded_whole") | dict.fromkeys(
+    ("first_touch", "last_touch", "last_non_direct"), "rounded_one"
+)
 
 
 def statement(
@@ -51,7 +53,7 @@ def statement(
         else:
             inner = sql("attribution", credits)
         values |= {f"{name}_v{number}": value for name, value in own.items()}
-        rounding = "rounded_whole" if credits in _COUNTS else "rounded"
+        rounding = _ROUNDING.get(credits, "rounded")
         renamed = _rename(fill(sql("attribution", rounding), "credits", inner), f"v{number}")
         parts.append(f"select {number} as version_no, v{number}.* from (\n{renamed}) v{number}\n")  # as above  # nosec B608
     shared = [

@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy.engine import Connection
 
+from skeldir_huey.attribution.ranges import by_block
 from skeldir_huey.db.sqlfile import sql
 
 
@@ -30,7 +31,7 @@ def checksum(connection: Connection, values: dict[str, Any]) -> bytes:
     """
     sink = _Hash()
     raw: Any = connection.connection.dbapi_connection
-    with raw.cursor() as cursor:
+    with by_block(connection), raw.cursor() as cursor:
         select = cursor.mogrify(sql("attribution", "checksum"), values).decode()
         cursor.copy_expert(f"copy ({select}) to stdout", sink)
     return sink.digest()

@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy.engine import Connection
 
+from skeldir_huey.attribution.ranges import by_block
 from skeldir_huey.attribution.types import Run
 from skeldir_huey.db.engine import rows
 from skeldir_huey.db.sqlfile import sql
@@ -25,9 +26,9 @@ def totals_of(connection: Connection, found: Sequence[Run], window: Mapping[str,
     if not repeated:
         return {}
     values = dict(window) | {"model_versions": repeated}
-    known = {
-        row["model_version"]: row["totals"] for row in rows(connection, sql("attribution", "channel_totals"), values)
-    }
+    with by_block(connection):
+        found_totals = rows(connection, sql("attribution", "channel_totals"), values)
+    known = {row["model_version"]: row["totals"] for row in found_totals}
     return {version: known.get(version, {}) for version in repeated}
 
 

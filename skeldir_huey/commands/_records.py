@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import shutil
-import sys
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -13,8 +11,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
+from skeldir_huey.commands._progress import file_bar
 from skeldir_huey.commands._tables import as_json
 from skeldir_huey.db import urls
 from skeldir_huey.db.engine import transaction
@@ -78,9 +75,7 @@ def import_records(
     with Source(Path(args.file), args.format) as source:
         columns = make_columns(kind.fields, parse_pairs(args.map, "--map"), [*source.columns, *same])
         reading = {"kind": kind.name, "columns": columns}
-        size = shutil.get_terminal_size()  # 80 x 24 where the terminal says 0 x 0, which tqdm would believe
-        look: dict[str, Any] = {"unit_scale": True, "ncols": size.columns, "nrows": size.lines, "leave": False}
-        with tqdm(total=source.size, unit="B", disable=None, file=sys.stderr, **look) as bar:
+        with file_bar(source.size) as bar:
             for batch in _batches(source.rows, same):
                 records, refused = _read(batch, kind, reading, name)
                 with transaction(tenant.id, role="app_import") as connection:

@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+import argparse
 import re
 from datetime import datetime
 
 from skeldir_huey.clock import parse_instant
 from skeldir_huey.errors import InputError
+
+
+def add_range_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add --from and --to, which must be given; also as --start and --end."""
+    text = "such as 2025-06-01 (UTC) or 2025-06-01T12:00+02:00"
+    parser.add_argument("--from", "--start", required=True, dest="start", metavar="TIME", help=text)
+    parser.add_argument(
+        "--to", "--end", required=True, dest="end", metavar="TIME", help="end of the window, itself not in it"
+    )
 
 
 def parse_range(start: str, end: str) -> tuple[datetime, datetime]:

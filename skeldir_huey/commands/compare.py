@@ -6,6 +6,7 @@ import argparse
 
 from skeldir_huey.attribution.compare import LIMIT, Comparison, compare
 from skeldir_huey.commands._tables import Money, add_format_arguments, as_csv, as_json, table
+from skeldir_huey.commands._window import add_range_arguments, parse_range
 from skeldir_huey.db import urls
 from skeldir_huey.db.engine import transaction
 from skeldir_huey.errors import InputError
@@ -17,10 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--tenant", required=True, metavar="NAME")
     parser.add_argument("--a", required=True, metavar="NAME@VERSION", help="one version")
     parser.add_argument("--b", required=True, metavar="NAME@VERSION", help="the other version")
-    parser.add_argument(
-        "--start", required=True, metavar="TIME", help="first conversion time, such as 2025-06-01T00:00Z"
-    )
-    parser.add_argument("--end", required=True, metavar="TIME", help="end of the window, itself not in it")
+    add_range_arguments(parser)
     parser.add_argument("--limit", default=str(LIMIT), metavar="N", help=f"how many conversions, default {LIMIT}")
     add_format_arguments(parser)
 
@@ -35,10 +33,11 @@ def run(args: argparse.Namespace) -> int:
         limit = whole(0, 100_000)(args.limit)
     except ValueError as error:
         raise InputError("--limit", str(error)) from None
+    start, end = parse_range(args.start, args.end)
     urls.check_ready("worker")
     tenant = find_tenant(args.tenant, "--tenant")
     with transaction(tenant.id, read_only=True) as connection:
-        found = compare(connection, tenant.id, args.a, args.b, args.start, args.end, limit)
+        found = compare(connection, tenant.id, args.a, args.b, start, end, limit)
     if args.json:
         as_json(found)
     elif args.csv:

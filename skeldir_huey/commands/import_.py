@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import shutil
-import sys
 from pathlib import Path
-from typing import Any
 
-from tqdm import tqdm
-
+from skeldir_huey.commands._progress import file_bar
 from skeldir_huey.db import urls
 from skeldir_huey.db.engine import transaction
 from skeldir_huey.errors import InputError
@@ -60,9 +56,7 @@ def run(args: argparse.Namespace) -> int:
     options = _options(args)
     with open_source(Path(args.file), options, args.format) as source:
         tenant = _tenant(args)
-        size = shutil.get_terminal_size()  # 80 x 24 where the terminal says 0 x 0, which tqdm would believe
-        look: dict[str, Any] = {"unit_scale": True, "ncols": size.columns, "nrows": size.lines, "leave": False}
-        with tqdm(total=source.size, unit="B", disable=None, file=sys.stderr, **look) as bar:
+        with file_bar(source.size) as bar:
             report = import_rows(source.rows, Path(args.file).name, tenant, options, bar.update)
     _print(Path(args.file).name, tenant.name, report)
     return 0

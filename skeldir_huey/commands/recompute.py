@@ -15,6 +15,7 @@ from skeldir_huey import main as registered
 from skeldir_huey.attribution import runs, store
 from skeldir_huey.attribution.types import Run
 from skeldir_huey.commands._tables import add_format_arguments, as_csv, as_json
+from skeldir_huey.commands._window import add_range_arguments, parse_range
 from skeldir_huey.db import urls
 from skeldir_huey.db.engine import transaction
 from skeldir_huey.errors import InputError, SkeldirError
@@ -27,10 +28,7 @@ __all__ = ["add_arguments", "registered", "run"]
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--tenant", required=True, metavar="NAME")
-    parser.add_argument(
-        "--start", required=True, metavar="TIME", help="first conversion time, such as 2025-06-01T00:00Z"
-    )
-    parser.add_argument("--end", required=True, metavar="TIME", help="end of the window, itself not in it")
+    add_range_arguments(parser)
     parser.add_argument(
         "--model",
         action="append",
@@ -53,9 +51,10 @@ def run(args: argparse.Namespace) -> int:
         timeout_s = seconds(0.1, 86_400)(args.timeout)
     except ValueError as error:
         raise InputError("--timeout", str(error)) from None
+    start, end = parse_range(args.start, args.end)
     urls.check_ready("worker")
     tenant = find_tenant(args.tenant, "--tenant")
-    found = schedule_recompute_versions(tenant.id, args.start, args.end, args.model or [_published(tenant)])
+    found = schedule_recompute_versions(tenant.id, start, end, args.model or [_published(tenant)])
     for_people = not (args.json or args.csv)
     if for_people:
         for asked in found:

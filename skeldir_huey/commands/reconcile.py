@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from skeldir_huey.commands._tables import Money, add_format_arguments, as_csv, as_json, table
-from skeldir_huey.commands._window import parse_range
+from skeldir_huey.commands._window import add_range_arguments, parse_range
 from skeldir_huey.db import urls
 from skeldir_huey.db.engine import transaction
 from skeldir_huey.ingest.tenants import find_tenant
@@ -16,8 +16,7 @@ NAMES = ("order_id", "currency", "claimed", "verified", "allocated", "ghost", "d
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--tenant", required=True, metavar="NAME")
-    parser.add_argument("--from", required=True, dest="start", metavar="TIME", help="such as 2025-06-01 (UTC)")
-    parser.add_argument("--to", required=True, dest="end", metavar="TIME", help="end of the window, itself not in it")
+    add_range_arguments(parser)
     parser.add_argument("--all", action="store_true", help="show orders that match, too (--json and --csv always do)")
     parser.add_argument("--check", action="store_true", help="exit code 1 when anything does not match")
     add_format_arguments(parser)

@@ -7,7 +7,7 @@ from dataclasses import astuple, fields
 
 from skeldir_huey.attribution import store
 from skeldir_huey.commands._tables import Money, add_format_arguments, as_csv, as_json, table
-from skeldir_huey.commands._window import parse_range
+from skeldir_huey.commands._window import add_range_arguments, parse_range
 from skeldir_huey.db import urls
 from skeldir_huey.db.engine import transaction
 from skeldir_huey.errors import InputError
@@ -18,8 +18,7 @@ from skeldir_huey.money import parse_currency
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--tenant", required=True, metavar="NAME")
-    parser.add_argument("--from", required=True, dest="start", metavar="TIME", help="such as 2025-06-01 (UTC)")
-    parser.add_argument("--to", required=True, dest="end", metavar="TIME", help="end of the window, itself not in it")
+    add_range_arguments(parser)
     parser.add_argument("--model", metavar="NAME@VERSION", help="default: the version that the tenant has published")
     parser.add_argument("--in", dest="into", metavar="CODE", help="convert into this currency, such as EUR")
     parser.add_argument("--days", action="store_true", help="day by day, with the rates")

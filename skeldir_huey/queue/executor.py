@@ -26,11 +26,11 @@ from skeldir_huey.queue.consumer import SkeldirConsumer, create_consumer
 from skeldir_huey.queue.desk import Desk, Success
 from skeldir_huey.queue.jobs import Child, Job, current_job
 from skeldir_huey.queue.locks import OwnedLock, WindowLimit
-from skeldir_huey.queue.messages import JsonSerializer, check_size
+from skeldir_huey.queue.messages import JsonSerializer, message_bytes
 from skeldir_huey.queue.outcomes import Outcome
 from skeldir_huey.queue.process import ProcessState, forget_process
 from skeldir_huey.queue.registry import LaneTaskWrapper, NamedRegistry
-from skeldir_huey.queue.rows import check_task, row_of
+from skeldir_huey.queue.rows import check_task, connection_of, row_of
 from skeldir_huey.queue.settle import settle
 from skeldir_huey.queue.signals import StrictSignals
 from skeldir_huey.queue.storage import PostgresStorage, statement
@@ -93,8 +93,7 @@ class SkeldirHuey(Huey):
 
     def serialize_task(self, task: Task) -> bytes:
         """Return the task's message, refused above 64 KiB."""
-        message = self._registry.create_message(task)
-        return check_size(self.serializer.serialize(message), message.name)
+        return message_bytes(self.serializer, self._registry.create_message(task))
 
     def row_of(self, task: Task, **options: Any) -> dict[str, Any]:
         """Return the row of `huey.job` that a task becomes; see `rows.row_of`."""
@@ -153,8 +152,7 @@ class SkeldirHuey(Huey):
         Returns:
             The task id. When a job with the same unique key has not ended yet, that job's id, and nothing is added.
         """
-        if isinstance(connection, sqlalchemy.orm.Session):
-            connection = connection.connection()
+        connection = connection_of(connection)
         check_task(task)
         task.resolve_expires(self.utc)
         row = self.row_of(task, correlation_id=correlation_id)
@@ -174,9 +172,7 @@ class SkeldirHuey(Huey):
             tasks: made by `some_task.s(...)`; read as a stream.
             connection: the caller's transaction; default one transaction per statement.
         """
-        if isinstance(connection, sqlalchemy.orm.Session):
-            connection = connection.connection()
-        return bulk.enqueue_many(self, tasks, connection)
+        return bulk.enqueue_many(self, tasks, None if connection is None else connection_of(connection))
 
     def lock_task(self, lock_name: str, ttl: float | None = None) -> OwnedLock:
         """Return a lock that dies with the job that took it; see `OwnedLock`."""

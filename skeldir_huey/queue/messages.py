@@ -119,7 +119,10 @@ def encode(value: Any) -> Any:
     if isinstance(value, BaseException):
         parts = [_message_of(value)[:MAX_TEXT], traceback_of(value)[-MAX_TEXT:], repr(value)[:MAX_TEXT]]
         return _tagged("exception", [class_name(value), *parts])
-    raise QueueError(f"a message cannot carry a {type(value).__module__}.{type(value).__qualname__}")
+    raise QueueError(
+        f"a message cannot carry a {type(value).__module__}.{type(value).__qualname__}: "
+        "use text, numbers, ids, dates, lists and dicts, or the id of what you store"
+    )
 
 
 _PLAIN = (bool, int, float, str)
@@ -207,6 +210,29 @@ class JsonSerializer(Serializer):
             raise
         except Exception as error:
             raise QueueError(f"a damaged message: {error}") from error
+
+
+def message_bytes(serializer: Serializer, message: Message) -> bytes:
+    """Return the bytes of a task's message.
+
+    Raises:
+        QueueError: it is larger than 64 KiB, or an argument, which the error names, cannot travel.
+    """
+    try:
+        data = serializer.serialize(message)
+    except QueueError as error:
+        raise QueueError(f"{_blamed(serializer, message)}{message.name}: {error}") from error
+    return check_size(data, message.name)
+
+
+def _blamed(serializer: Serializer, message: Message) -> str:
+    positional = enumerate(message.args) if isinstance(message.args, (tuple, list)) else ()
+    for name, value in (*positional, *(message.kwargs or {}).items()):
+        try:
+            serializer.serialize(value)
+        except QueueError:
+            return f"argument {name!r} of "
+    return ""
 
 
 def check_size(message: bytes, task_name: str) -> bytes:

@@ -9,7 +9,9 @@ from huey.api import TaskWrapper
 from huey.registry import Registry
 
 from skeldir_huey import metrics
+from skeldir_huey.errors import QueueError
 from skeldir_huey.queue import lanes
+from skeldir_huey.queue.task_settings import check_settings
 
 
 class LaneTaskWrapper(TaskWrapper):
@@ -18,15 +20,22 @@ class LaneTaskWrapper(TaskWrapper):
     Settings beyond Huey's:
         lane: which stream its jobs go to, default housekeeping.
         unique: None, or a function (args, kwargs) -> str; while a job with that key has not ended, another one of the
-            same lane and tenant is not added.
+            same lane and tenant is not added. It gets the arguments as the call gave them; with None as
+            key the job is not unique.
         alone: settle each of its jobs by itself, default False.
         missed: for periodic tasks, what to do about minutes that passed while nobody looked: "skip", "once" (default)
             or "all".
+
+    Raises:
+        QueueError: a setting that does not exist, or a value that could not work; see `task_settings`.
     """
 
     def create_task(
         self, func: Callable[..., Any], context: bool = False, name: str | None = None, **settings: Any
     ) -> Any:
+        if name == "":
+            raise QueueError("name: a task's is stored with each job, and cannot be empty")
+        check_settings(name or func.__name__, settings)
         settings["lane"] = lanes.check_lane(settings.pop("lane", lanes.DEFAULT))
         settings.setdefault("unique", None)
         settings.setdefault("alone", False)

@@ -12,7 +12,7 @@ from skeldir_huey.attribution import backfills, runs, store
 from skeldir_huey.attribution.backfills import Backfill
 from skeldir_huey.db import engine
 from skeldir_huey.db.retained import check_window
-from skeldir_huey.errors import Conflict, NotFound
+from skeldir_huey.errors import Conflict, InputError, NotFound
 from skeldir_huey.log import get_log, redact
 from skeldir_huey.queue import signals
 from skeldir_huey.queue.instance import huey
@@ -23,6 +23,7 @@ from skeldir_huey.tasks.reports import refresh_all
 
 BACKFILL_STEP = "skeldir.attribution.backfill_step"
 LOOK_AGAIN_S = 2  # while somebody else's job does the day
+MOST_DAYS = 3660  # ten years: a year with a digit too many is noticed
 
 log = get_log("backfill")
 
@@ -93,6 +94,9 @@ def start_in(connection: Connection, identity: runs.Identity) -> Backfill:
     Raises:
         InputError: names the field that is wrong; nothing was written.
     """
+    days = (identity.window_end - identity.window_start).days
+    if days > MOST_DAYS:
+        raise InputError("range_end", f"at most {MOST_DAYS:,} days at a time, each is a run: this is {days:,}")
     spec = store.read_version(connection, identity.tenant_id, identity.model_version)
     check_window(connection, identity.tenant_id, identity.window_start, spec.lookback_s)
     made = backfills.create(connection, identity, uuid.uuid4())

@@ -45,13 +45,21 @@ def task(*, name: str, lane: str, **settings: Any) -> Callable[[Function], Any]:
         name: stored with each job, so it must not change across deploys.
         lane: one of `skeldir_huey.queue.lanes.LANES`.
         settings: Huey's (retries, retry_delay in seconds, timeout in seconds, priority, context) and ours (unique,
-            alone, missed), see `LaneTaskWrapper`.
+            alone, missed), see `LaneTaskWrapper`. Default: no retries, no timeout.
+
+    Raises:
+        QueueError: no such lane or setting, or a value that could not work, such as a timeout of 0.
     """
     return huey.task(name=name, lane=lane, **settings)
 
 
 def periodic(validate: Callable[[Any], bool], *, name: str, lane: str, **settings: Any) -> Callable[[Function], Any]:
-    """Register a task that runs by crontab (in UTC); see `task`. `missed` is "skip", "once" (default) or "all"."""
+    """Register a task that runs by crontab (in UTC), as `huey.crontab(minute="0")` makes one; see `task`.
+
+    `missed`, for minutes in which nobody looked, is "skip", "once" (default) or "all".
+    """
+    if not callable(validate):
+        raise QueueError(f"validate: {name} needs what huey.crontab(minute=…, hour=…) returns, got {validate!r}")
     return huey.periodic_task(validate, name=name, lane=lane, **settings)
 
 

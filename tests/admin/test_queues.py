@@ -71,7 +71,7 @@ def test_the_ledger_equals_sql(world: World, client_of: Client, scoped: bool) ->
             )
         assert shown == [*map(str, expected), "adds up"], lane
     total = world.database.value(f"select sum(job_count)::int from huey.flow where {mine} and kind = 'enqueued'")
-    assert cells(text, "All lanes")[0 if scoped else 1] == str(total)
+    assert cells(text, "All queues")[0 if scoped else 1] == str(total)
 
 
 def test_a_job_deleted_by_hand_turns_the_ledger_red(world: World, client_of: Client) -> None:
@@ -110,7 +110,7 @@ def test_queues_equal_sql(world: World, client_of: Client) -> None:
             for outcome in ("done", "dead")
         ]
         expected = [jobs["waiting"], jobs["scheduled"], jobs["running"], *ended]
-        assert [shown[2], *shown[4:6], *shown[7:9]] == [str(count) for count in expected], lane
+        assert [shown[1], *shown[3:5], *shown[6:8]] == [str(count) for count in expected], lane
         text_of_lane = page(client, f"/admin/queues/{lane}/")
         figures = re.findall(r"<dd>(\d+)</dd>", part(text_of_lane, "figures"))
         workers = world.count("huey.consumer", "%s = any(lanes)", (lane,))
@@ -139,7 +139,7 @@ def test_pause_and_resume_a_lane(world: World, client_of: Client) -> None:
     )
     assert state == (world.admin, "tests say so", 15)
     text = page(client, "/admin/queues/ingest/")
-    assert "Lane paused" in text and "tests say so" in text and "ends by itself at" in text
+    assert "Queue paused" in text and "tests say so" in text and "ends by itself at" in text
     assert "paused" in cells(page(client, "/admin/queues/"), "ingest")[0]
     response = steer(client, "ingest", "pause", None)
     assert response.status_code == 409 and f"Already paused by {world.admin}" in response.get_data(as_text=True)

@@ -259,7 +259,7 @@ def test_one_run_shows_its_checksum_and_whether_it_is_identical(world: World, cl
     world.database.query("update attribution_recompute_jobs set run_count = 1")
     assert "first run" in page(client, path)
     # Never run before: what is shown is the window's money now.
-    assert cells(part(text, "channels"), "email") == [DASH, "66.67", DASH]
+    assert cells(part(text, "channels"), "Email") == [DASH, "66.67", DASH]
     assert cells(part(text, "channels"), "Sum") == [DASH, "100.00", DASH]
 
 

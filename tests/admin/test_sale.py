@@ -79,7 +79,7 @@ def test_a_repeated_run_shows_what_it_changed(world: World, client_of: Client) -
     run_window(world, version)
     text = page(client, path)
     assert "identical to the previous run" in text
-    assert cells(part(text, "channels"), "email") == ["66.67", "66.67", "0.00"]
+    assert cells(part(text, "channels"), "Email") == ["66.67", "66.67", "0.00"]
     before = world.database.value(
         "select encode(checksum, 'hex') from attribution_recompute_jobs where id = %s", (run,)
     )
@@ -92,11 +92,12 @@ def test_a_repeated_run_shows_what_it_changed(world: World, client_of: Client) -
         " where model_version = %s group by 1, 2",
         (version,),
     )
+    names = dict(world.database.query("select code, display_name from channel_taxonomy"))
     shown = {one[:3]: one for one in channels.split("Money per channel in ")[1:]}
     for currency, channel, cents in after:
         digits = {"USD": 2, "JPY": 0, "KWD": 3}[currency]
         old = {"email": 6667, "google_search_paid": 3333}.get(channel, 0) if currency == "USD" else 0
-        assert cells(shown[currency], channel) == [
+        assert cells(shown[currency], names.get(channel, channel)) == [
             amount(old, digits), amount(cents, digits), amount(cents - old, digits)
         ], (currency, channel)  # fmt: skip
     assert before in text and "rows differ" in text

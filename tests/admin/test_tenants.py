@@ -202,3 +202,23 @@ def test_the_wall_holds_for_tenants(world: World, client_of: Client) -> None:
                 response = client.post(f"/admin/tenants/{path_id}/{verb}{query}", data=data)
                 assert response.status_code in (400, 404), (path_id, form_id, query)
     assert world.count("huey.tenant_rule") == 0 == world.count("console_audit", "target_type = 'tenant'")
+
+
+def test_the_newest_rate_of_each_currency(world: World, client_of: Client) -> None:
+    path = f"/admin/tenants/{world.a.tenant_id}/"
+    client = client_of(world.admin)
+    assert "None yet" in part(page(client, path), "rates")
+    add = (
+        "insert into exchange_rates (tenant_id, currency, day, base, rate, source)"
+        " values (%s, %s, %s, 'EUR', %s, 'bank.csv')"
+    )
+    for currency, day, rate in (
+        ("USD", "2025-06-01", "1.1"),
+        ("USD", "2025-06-02", "1.0800"),
+        ("JPY", "2025-06-02", "100"),
+    ):
+        world.database.query(add, (str(world.a.tenant_id), currency, day, rate))
+    world.database.query(add, (str(world.b.tenant_id), "CHF", "2025-06-02", "0.9"))
+    text = part(page(client, path), "rates")
+    assert "1.08 for 1 EUR on 2025-06-02" in text and "100 for 1 EUR" in text and "bank.csv" in text
+    assert "1.1 for" not in text and "CHF" not in text

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 import pytest
 
-from skeldir_huey.attribution import store
+from skeldir_huey.attribution import runs, store
 from skeldir_huey.attribution.allocate import statement
+from skeldir_huey.attribution.checksum import checksum
+from skeldir_huey.attribution.models import MODELS
+from skeldir_huey.attribution.ranges import by_block
+from skeldir_huey.attribution.recompute import recompute
+from skeldir_huey.attribution.types import ModelSpec
 from skeldir_huey.db.engine import transaction
+from skeldir_huey.db.sqlfile import sql
 from tests.attribution.runner import CHANNELS, make_version, run_window
 from tests.cluster import Database
 from tests.factories import DAY, make_tenant
@@ -75,6 +82,26 @@ def plan_of(tenant_id: UUID, version: str) -> set[str]:
     return indexes((json.loads(plan) if isinstance(plan, str) else plan)[0]["Plan"])
 
 
+def test_ranges_are_read_by_block_and_the_rest_of_the_transaction_is_not(database: Database) -> None:
+    """What serves the sum check and the checksum would make each later look-up of a journey read by bitmap, too."""
+    tenant_id = make_tenant(database)
+    database.query(SEED, {"first": str(tenant_id), "second": str(tenant_id), "start": DAY})
+    version = make_version(tenant_id, "linear")
+    window = {"tenant_id": tenant_id, "window_start": DAY, "window_end": DAY + timedelta(days=5)}
+    with transaction(tenant_id) as connection:
+        run = runs.start(connection, runs.identify(model_version=version, **window), None, None)
+        recompute(connection, tenant_id, run.id)
+        written = connection.exec_driver_sql("update attribution_allocations set run_id = run_id").rowcount
+        assert written > 1000, "enough for the sum check to read a range"
+        assert connection.exec_driver_sql("show enable_indexscan").scalar_one() == "on"
+        select = f"explain {sql('attribution', 'checksum')}"
+        with by_block(connection):
+            plan = "\n".join(connection.exec_driver_sql(select, window | {"model_version": version}).scalars())
+        assert "Bitmap Index Scan on attribution_allocations_time" in plan, plan
+        checksum(connection, window | {"model_version": version})
+        assert connection.exec_driver_sql("show enable_indexscan").scalar_one() == "on"
+
+
 def sum_checks(database: Database) -> tuple[str, str]:
     """Return the query that reads a range of times, with $1 to $4, and the one that looks events up, as constants."""
     source = str(database.value("select prosrc from pg_proc where proname = 'check_allocation_sums'"))
@@ -100,6 +127,18 @@ def test_sum_check_never_looks_rows_up_by_version(database: Database) -> None:
     assert "Index Cond" in looked_up and "model_version" not in looked_up, plan
 
 
+def test_each_weight_of_time_decay_is_found_once(database: Database) -> None:
+    """The server had set the exponential, most of the model's price, into both a condition and the sum."""
+    tenant_id = make_tenant(database)
+    spec = ModelSpec("time_decay", "1", "time_decay", MODELS["time_decay"].check({}, []))
+    text, values = statement([spec])
+    window = {"tenant_id": tenant_id, "window_start": DAY, "window_end": DAY + timedelta(days=1)}
+    asked = {"model_versions": ["time_decay@1"], "model_types": ["time_decay"], "run_ids": [tenant_id]}
+    with transaction(tenant_id) as connection:
+        plan = "\n".join(connection.exec_driver_sql(f"explain (verbose) {text}", values | window | asked).scalars())
+    assert plan.count("exp(") == 1, plan
+
+
 @pytest.mark.parametrize("analysed", [True, False])
 def test_sum_check_of_many_rows_reads_each_range_once(database: Database, analysed: bool) -> None:
     """A loop over the range for each event, or all events of the tenant for a day, is what took minutes."""
@@ -114,8 +153,11 @@ def test_sum_check_of_many_rows_reads_each_range_once(database: Database, analys
     for number, value in enumerate((tenant_id, version, *day), 1):
         query = query.replace(f"${number}", f"'{value}'")
     (settings,) = database.query("select proconfig from pg_proc where proname = 'check_allocation_sums'")[0]
+    # Beside the function's own: what it sets just before this query.
+    source = str(database.value("select prosrc from pg_proc where proname = 'check_allocation_sums'"))
+    (by_block,) = re.findall(r"perform set_config\('(\w+)', 'off', true\);", source)
     with transaction(tenant_id) as connection:
-        for setting in settings:
+        for setting in [*settings, f"{by_block}=off"]:
             connection.exec_driver_sql(f"set local {setting.replace('=', ' = ')}")
         query = query.replace("from changed c", "from attribution_allocations c")
         text = connection.exec_driver_sql(f"explain {query}").scalars().all()
@@ -123,3 +165,4 @@ def test_sum_check_of_many_rows_reads_each_range_once(database: Database, analys
     found = indexes((json.loads(plan) if isinstance(plan, str) else plan)[0]["Plan"])
     assert {"attribution_allocations_time", "attribution_events_valued"} <= found, "\n".join(text)
     assert not [line for line in text if "Nested Loop" in line or "Merge" in line or "events_pkey" in line], text
+    assert [line for line in text if "Bitmap Heap Scan on attribution_allocations a" in line], "in an index's order"

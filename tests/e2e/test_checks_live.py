@@ -119,7 +119,7 @@ def test_a_filter_survives_and_a_draft_means_it(context: BrowserContext, address
     add_letters(world.database, world.b.tenant_id, 7, fingerprint="ffffffff")
     page = context.new_page()
     enter(page, address, world.admin, "/admin/dead/jobs/?fp=0a1b2c3d")
-    for label, value in (("Status", "any"), ("Lane", "housekeeping"), ("Failed within", "24h")):
+    for label, value in (("Status", "any"), ("Queue", "housekeeping"), ("Failed within", "24h")):
         with page.expect_navigation():
             page.locator("main").get_by_label(label).select_option(value)
     for part in ("status=any", "queue=housekeeping", "range=24h", "fp=0a1b2c3d"):

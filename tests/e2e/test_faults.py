@@ -84,7 +84,7 @@ def test_the_settlement_is_cut_while_the_lock_is_held(
     way = f"postgresql+psycopg2://app_user@127.0.0.1:{proxy.port}/{database.name}?sslmode=disable&gssencmode=disable"
     # -n: a minute's tick commits over the same way, and could be the one that is cut.
     consumer = start_consumer("-w", "1", "-n", DATABASE_URL=way, DATABASE_DIRECT_URL=database.url("app_user"))
-    start_consumer("-w", "1", SKELDIR_LANES="llm")  # somebody who would rescue
+    start_consumer("-w", "1", "-n", SKELDIR_LANES="llm")  # somebody who would rescue
     path = tmp_path / "go"
     work.patient_effect("e", str(path), tenant_id=tenant)
     until(lambda: Path(f"{path}.started").exists(), 30)
@@ -95,7 +95,7 @@ def test_the_settlement_is_cut_while_the_lock_is_held(
     assert [cut.place for cut in proxy.cuts] == ["commit"]
     assert effects(database) == 1
     assert database.query(HISTORY) == [("done", 1)]
-    assert database.query("select sum(deaths) from huey.job") == [(None,)]
+    assert database.value("select count(*) from huey.job where deaths > 0") == 0
     assert not consumer.events("liveness_lost"), "its lock was never lost"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ from skeldir_huey.ingest.tenants import create_tenant
 from tests.cluster import Database
 from tests.ingest.importing import HEADER, events, refusals, run_import, write
 from tests.ingest.sample import ARGUMENTS, MAP, make_sample
+from tests.waiting import until
 
 MONEY = "revenue_cents=100,currency=USD"
 
@@ -96,3 +98,22 @@ def test_progress_is_shown_at_a_terminal(env: dict[str, str], tmp_path: Path) ->
     os.close(ours)
     assert process.returncode == 0
     assert b"%" in shown and b"B/s" in shown
+
+
+def test_ctrl_c_keeps_whole_batches_and_says_how_to_go_on(
+    database: Database, env: dict[str, str], tmp_path: Path
+) -> None:
+    path = write(tmp_path, HEADER + "".join(f"u{n},2025-02-10 09:00,1,Email,0\n" for n in range(40_000)))
+    command = [sys.executable, "-m", "skeldir_huey", "import", str(path), "--tenant", "acme", *ARGUMENTS]
+    count = "select count(*) from attribution_events"
+    create_tenant("acme")
+    with subprocess.Popen(command, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
+        until(lambda: database.value(count) > 0, 60)
+        process.send_signal(signal.SIGINT)
+        _, told = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert told == "skeldir: stopped; what was added stays. Call it again: it goes on, and adds nothing twice\n"
+    kept = database.value(count)
+    assert 0 < kept < 40_000 and kept % 2_000 == 0
+    assert subprocess.run(command, env=env, capture_output=True, check=False, timeout=120).returncode == 0
+    assert database.value(count) == 40_000

@@ -124,13 +124,18 @@ def test_a_rescuer_that_freezes_keeps_nothing_from_the_others(
     assert huey.storage.claim(uuid.uuid4(), 1)
     huey.storage.consumer_id = own
     others: list[int] = []
+    real = rescue.commit
+
+    def another_looks() -> bool:
+        others.append(Rescuer(huey).sweep())
+        return sum(others) == 1
 
     def freezes(connection: Any) -> None:
-        until(lambda: others.append(Rescuer(huey).sweep()) or sum(others) == 1, 10)
+        monkeypatch.setattr(rescue, "commit", real)
+        until(another_looks, 10)
+        real(connection)
 
-    with monkeypatch.context() as patch:
-        real = rescue.commit
-        patch.setattr(rescue, "commit", lambda made: (patch.setattr(rescue, "commit", real), freezes(made), real(made)))
-        assert Rescuer(huey).sweep() == 0, "its own rescue failed"
+    monkeypatch.setattr(rescue, "commit", freezes)
+    assert Rescuer(huey).sweep() == 0, "its own rescue failed"
     assert others[0] == 0, "at first the rows were locked"
     assert database.query("select state, deaths from huey.job") == [("waiting", 1)]

@@ -58,7 +58,8 @@ def test_it_is_claimed_so_early_that_two_claims_fit_in_what_is_left(
     desk: Desk, huey: SkeldirHuey, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     claim = huey.storage.claim
-    clock = SimpleNamespace(monotonic=lambda: clock.now, now=100.0)
+    clock = SimpleNamespace(now=100.0)
+    clock.monotonic = lambda: clock.now
 
     def claim_slowly(*args: Any, **options: Any) -> Any:
         clock.now += 0.02

@@ -39,6 +39,13 @@ def give_back(database: Database, huey: SkeldirHuey, task: Any) -> None:
     assert huey.storage.release([task.claim])
 
 
+def release(database: Database, huey: SkeldirHuey, task: Any) -> None:
+    """An operator gives it to another worker."""
+    with transaction(task.claim.tenant_id, who="console", role="console_tenant") as connection:
+        found = control.release_running(connection, task.id, task.claim.token, "stuck")
+    assert found is not None and found["released"]
+
+
 def die(database: Database, huey: SkeldirHuey, task: Any) -> None:
     database.query("update huey.job set consumer_id = %s", (str(uuid.uuid4()),))
     database.query("update huey.job set claimed_at = now() - interval '1 hour'")
@@ -46,7 +53,7 @@ def die(database: Database, huey: SkeldirHuey, task: Any) -> None:
 
 
 @pytest.mark.parametrize("what", ["task", "tenant"])
-@pytest.mark.parametrize("back", [fail, give_back, die])
+@pytest.mark.parametrize("back", [fail, give_back, release, die])
 def test_a_job_that_comes_back_into_a_pause_waits(
     database: Database, huey: SkeldirHuey, tenant: UUID, run_all: RunAll, back: Callable[..., None], what: str
 ) -> None:
@@ -64,7 +71,7 @@ def test_a_job_that_comes_back_into_a_pause_waits(
     assert run_all() > 0
 
 
-@pytest.mark.parametrize("back", [fail, give_back, die])
+@pytest.mark.parametrize("back", [fail, give_back, release, die])
 def test_a_pause_that_is_over_holds_nothing(
     database: Database, huey: SkeldirHuey, tenant: UUID, back: Callable[..., None]
 ) -> None:

@@ -180,6 +180,15 @@ def test_command_cancels_and_resumes(
     assert "--cancel: " in capsys.readouterr().err
 
 
+def test_a_range_of_thousands_of_years_is_a_slip_of_the_pen(
+    database: Database, tenant: UUID, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["backfill", "--tenant", "acme", "--model", "linear@1.0.0", "--from", "0202-06-01", "--to", "2025-06-02"]
+    assert cli.main(command) == 2
+    assert "range_end: at most 3,660 days at a time, each is a run: this is 665,839" in capsys.readouterr().err
+    assert database.value("select count(*) from backfills") == 0 == database.value("select count(*) from huey.job")
+
+
 def test_late_data_of_a_busy_tenant_is_not_starved(database: Database, tenant: UUID, run_all: RunAll) -> None:
     database.query(
         "insert into attribution_dirty_ranges (tenant_id, range_start, range_end, reason) values (%s, %s, %s, 'test')",

@@ -69,7 +69,8 @@ def test_failed_run_is_exit_code_1(
         (["--tenant", "acne", *WINDOW], "--tenant: no tenant 'acne'; there are: acme"),
         (["--tenant", "acme", *WINDOW], "--model: acme has published no version"),
         (["--tenant", "acme", *WINDOW, "--model", "linear@2"], "model_version: unknown version 'linear@2'"),
-        (["--tenant", "acme", "--start", "x", "--end", "y", "--model", "a@1"], "window_start: expected an ISO-8601"),
+        (["--tenant", "acme", "--from", "x", "--to", "y", "--model", "a@1"], "--from: expected an ISO-8601"),
+        (["--tenant", "acme", "--from", "2025-06-02", "--to", "2025-06-02"], "--to: must be after --from"),
         (["--tenant", "acme", *WINDOW, "--timeout", "soon"], "--timeout: expected seconds"),
     ],
 )

@@ -18,6 +18,8 @@ select event_id, occurred_at, revenue_cents, currency, channel_code, sum(weight)
       from (select j.*,
                    round((extract(epoch from newest_at - touched_at)::numeric(40, 20)) / %(half_life_s)s::bigint, 20)
                      as half_lives
-              from (select *, max(touched_at) over (partition by event_id) as newest_at from journeys) j) aged) weighed
+              from (select *, max(touched_at) over (partition by event_id) as newest_at from journeys) j) aged
+    -- So that the server finds each weight once: it would set the expression into both the condition and the sum.
+    offset 0) weighed
  where weight > 0
  group by event_id, occurred_at, revenue_cents, currency, channel_code, is_fallback
