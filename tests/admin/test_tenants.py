@@ -220,5 +220,5 @@ def test_the_newest_rate_of_each_currency(world: World, client_of: Client) -> No
         world.database.query(add, (str(world.a.tenant_id), currency, day, rate))
     world.database.query(add, (str(world.b.tenant_id), "CHF", "2025-06-02", "0.9"))
     text = part(page(client, path), "rates")
-    assert "1.08 for 1 EUR on 2025-06-02" in text and "100 for 1 EUR" in text and "bank.csv" in text
-    assert "1.1 for" not in text and "CHF" not in text
+    assert "1.08 per EUR on 2025-06-02" in text and "100 per EUR" in text and "bank.csv" in text
+    assert "1.1 per" not in text and "CHF" not in text
