@@ -18,7 +18,7 @@ BY_HAND = "\n## The 47 checks\n"
 # Name of the page in tests.e2e.showcase.paths, its heading, and what it is for.
 PAGES = (
     ("overview", "Overview", "What needs you now, the figures behind it, and the ledger that turns red on a gap."),
-    ("queues", "Queues", "The lanes: what waits, since when, and who drains them."),
+    ("queues", "Queues", "The lanes of the settings, called queues here: what waits, since when, and who drains them."),
     (
         "queue",
         "One queue",
