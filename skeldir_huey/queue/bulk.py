@@ -12,6 +12,7 @@ from sqlalchemy.engine import Connection
 
 from skeldir_huey.db.engine import rows
 from skeldir_huey.errors import QueueError
+from skeldir_huey.queue.arrays import array
 from skeldir_huey.queue.jobs import current_job
 from skeldir_huey.queue.rows import check_task
 from skeldir_huey.queue.storage import statement
@@ -63,9 +64,9 @@ def _parameters(same: tuple[str, Any], batch: list[dict[str, Any]]) -> dict[str,
         "task_name": task_name,
         "tenant_id": tenant_id,
         "correlation_id": batch[0]["correlation_id"],
-        "task_ids": [row["task_id"] for row in batch],
-        "messages": [row["message"] for row in batch],
-        "priorities": [float(row["priority"]) for row in batch],
-        "run_ats": [row["run_at"] for row in batch],
+        "task_ids": array(row["task_id"] for row in batch),
+        "messages": array(row["message"] for row in batch),
+        "priorities": array(row["priority"] for row in batch),
+        "run_ats": array(row["run_at"] for row in batch),
         "now": None,
     }

@@ -29,7 +29,7 @@ HOLD_S = 0.7  # claims not begun within this time go back: with LOOK_S, nobody w
 LOOK_S = 0.25
 SOON_S = 0.2  # between two looks while a suspect may wait for this process to become empty
 STOP_WAIT_S = 2.0
-AHEAD = 2.0  # the next batch is claimed while what is left lasts as long as two claims
+AHEAD = 4.0  # the next batch is claimed while what is left lasts as long as so many claims took
 BACKLOG = 4 * MAX_BATCH  # so many unsettled successes make the workers wait
 
 
@@ -59,7 +59,8 @@ class Desk:
         self.stopping = False
         self._announce = announce
         self._lock = threading.RLock()  # of what is in memory; never held while a statement runs
-        self._claiming = threading.Lock()
+        self._came = threading.Condition(self._lock)  # a batch has come, or will not
+        self._claiming = False  # a claim is under way
         self._settling = threading.Lock()
         self._news = threading.Condition()
         self._generation = 0
@@ -90,17 +91,39 @@ class Desk:
             seen = self._generation
         if self._some.is_set():
             self._full.set()  # nothing left to do here: no reason to wait for more successes
-        with self._claiming:
-            claim = self._next()  # somebody else claimed meanwhile
-            if claim is None and self.may_claim and not self.stopping:
-                self._claim()
-                claim = self._next()
+        claim = self._next_batch()
         if claim is None:
             with self._news:
                 if self._generation == seen:
                     self._news.wait(min(wait_s, SOON_S) if self._soon else wait_s)
             return None
         return self._begun(claim)
+
+    def _next_batch(self) -> Claim | None:
+        """Return a claim of the batch that is on its way, or of one made here; None when there is nothing to do."""
+        while True:
+            with self._came:
+                claim = self._next()
+                if claim is not None or self.stopping or not self.may_claim:
+                    return claim
+                if self._claiming:
+                    self._came.wait()
+                    claim = self._next()
+                    if claim is not None or not self._batch_size:
+                        return claim
+                    continue  # others took all of it: there may be more
+                self._claiming = True
+            if not self._make_batch():
+                return None
+
+    def _make_batch(self) -> int:
+        """Claim, after `_claiming` was set; returns how many came."""
+        try:
+            return self._claim()
+        finally:
+            with self._came:
+                self._claiming = False
+                self._came.notify_all()
 
     def _begun(self, claim: Claim) -> Claim:
         """Settle what is finished before a job that was claimed by itself begins: its death is not to be theirs."""
@@ -127,13 +150,19 @@ class Desk:
             try:
                 if self._low.wait(LOOK_S):
                     self._low.clear()
-                    with self._claiming:
-                        if len(self._ready) < self._low_at and self.may_claim and not self.stopping:
-                            self._claim()
+                    while self._may_claim_ahead():
+                        self._make_batch()
                 else:
                     self.release_waiting()
             except Exception as error:  # a worker that finds nothing claims by itself, and says what is wrong
                 log.warning("claim_ahead_failed", error=str(error).strip())
+
+    def _may_claim_ahead(self) -> bool:
+        with self._came:
+            if self._claiming or self.stopping or not self.may_claim or len(self._ready) >= self._low_at:
+                return False
+            self._claiming = True
+            return True
 
     def wake(self) -> None:
         """Let waiting workers look again."""
@@ -141,14 +170,14 @@ class Desk:
             self._generation += 1
             self._news.notify_all()
 
-    def _claim(self) -> None:
+    def _claim(self) -> int:
         now = time.monotonic()
         with self._lock:
             running = [(self._held[key], now - began) for key, began in self._running.items() if key in self._held]
             suspects = suspects_now(self._ready, running)
         self._soon = suspects in (None, WAIT)
         if suspects is None:
-            return
+            return 0
         job_s = (now - self._batch_began) / self._batch_size if self._batch_size else SHORT_S
         if self._batch_size:
             self._batch = min(MAX_BATCH, self._batch * 2) if job_s < SHORT_S else max(1, self._batch // 4)
@@ -164,11 +193,13 @@ class Desk:
                 self._held.update((claim.id, claim) for claim in claims)
                 self._ready.extend(claims)
                 self._pending_tokens.discard(token)
+                self._came.notify_all()
         if claims:  # else a suspect may be what its lane begins with: the process is to become empty for it
             self._turn.append(self._turn.pop(0))
         self._batch_began, self._batch_size, self._batch_came = now, len(claims), time.monotonic()
         lasts = AHEAD * (self._batch_came - now) / max(job_s, 1e-6)
         self._low_at = min(2 * MAX_BATCH, 1 + int(lasts)) if len(claims) == MAX_BATCH else 0
+        return len(claims)
 
     # -- settling -----------------------------------------------------------------------------------------------------
 
@@ -273,8 +304,8 @@ class Desk:
         """Give back every claim, begun or not: the process is about to stop. Returns those that were running."""
         self.stopping = True
         self.wake()
-        if self._claiming.acquire(timeout=STOP_WAIT_S):  # a claim under way would come after we have given back all
-            self._claiming.release()
+        with self._came:  # a claim under way would come after we have given back all
+            self._came.wait_for(lambda: not self._claiming, STOP_WAIT_S)
         self.flush()
         with self._lock:
             running = [claim for key, claim in self._held.items() if key in self._running]

@@ -114,6 +114,7 @@ class Liveness(threading.Thread):
             raise
         self._last_beat = 0.0
         self._beat()
+        self._ask_caps()
         self._desk.may_claim = True
         self._desk.wake()
 
@@ -181,13 +182,17 @@ class Liveness(threading.Thread):
         )
         self._last_beat = now
 
+    def _ask_caps(self) -> None:
+        """Learn whether any cap is set: before the first claim, for one that minds caps is planned anew each time."""
+        ((self._storage.capped,),) = self._execute(self._connection, statement("caps_set"), {})
+
     def _sweep(self) -> None:
         now = time.monotonic()
         if now - self._last_sweep < 1.0:
             return
         self._last_sweep = now
         self._rest()
-        ((self._storage.capped,),) = self._execute(self._connection, statement("caps_set"), {})
+        self._ask_caps()
         rows = self._execute(self._connection, statement("claims_of"), {"consumer_id": self._storage.consumer_id})
         # Read first, asked second: a claim is known to the desk before its row can be seen.
         lost = [(job_id, token) for job_id, token in rows if not self._desk.is_mine(job_id, token)]

@@ -6,7 +6,8 @@ with place as (
                     where j.lane = asked.lane and j.state = 'waiting'
                       and coalesce(j.tenant_id, '00000000-0000-0000-0000-000000000000')
                           = coalesce(asked.tenant_id, '00000000-0000-0000-0000-000000000000')
-                    order by j.rank desc limit 1)) as rank,
+                    order by j.lane desc, coalesce(j.tenant_id, '00000000-0000-0000-0000-000000000000') desc, j.rank desc
+                    limit 1)) as rank,
          1 / coalesce(tr.weight, 1) as step,
          tr.paused_at is not null or kr.paused_at is not null as held,
          coalesce(%(now)s::timestamptz, clock_timestamp()) as now

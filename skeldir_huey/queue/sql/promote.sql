@@ -11,7 +11,8 @@ with due as materialized (
                     where w.lane = s.lane and w.state = 'waiting'
                       and coalesce(w.tenant_id, '00000000-0000-0000-0000-000000000000')
                           = coalesce(s.tenant_id, '00000000-0000-0000-0000-000000000000')
-                    order by w.rank desc limit 1)) as rank
+                    order by w.lane desc, coalesce(w.tenant_id, '00000000-0000-0000-0000-000000000000') desc, w.rank desc
+                    limit 1)) as rank
     from (select distinct lane, tenant_id from due) s
     join huey.lane l on l.name = s.lane
     left join huey.tenant_rule r on r.tenant_id = s.tenant_id and r.lane = s.lane

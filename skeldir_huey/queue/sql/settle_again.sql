@@ -12,7 +12,8 @@ with back as (
                            where w.lane = j.lane and w.state = 'waiting'
                              and coalesce(w.tenant_id, '00000000-0000-0000-0000-000000000000')
                                  = coalesce(j.tenant_id, '00000000-0000-0000-0000-000000000000')
-                           order by w.rank desc limit 1))
+                           order by w.lane desc, coalesce(w.tenant_id, '00000000-0000-0000-0000-000000000000') desc, w.rank desc
+                           limit 1))
                 + 1 / coalesce((select r.weight from huey.tenant_rule r
                                  where r.tenant_id = j.tenant_id and r.lane = j.lane), 1) else j.rank end,
          message = coalesce(%(message)s, j.message), attempt = j.attempt - case when %(counted)s then 0 else 1 end,
