@@ -1,7 +1,7 @@
-"""The desk of a consumer process: claims waiting for a worker, and successes waiting for their settlement.
+"""The desk of a consumer process: claims waiting for a worker, and what the process holds.
 
-Short jobs share statements and commits: a process claims a small batch and settles plain successes together, each with
-its own fence. The batch grows only while jobs are short, so a slow job holds nobody back.
+Short jobs share statements and commits: a process claims a small batch, and its settler settles plain successes
+together. The batch grows only while jobs are short, so a slow job holds nobody back.
 """
 
 from __future__ import annotations
@@ -11,38 +11,21 @@ import time
 import uuid
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
 from uuid import UUID
 
-from skeldir_huey import metrics
 from skeldir_huey.log import get_log
 from skeldir_huey.queue.claims import Claim
+from skeldir_huey.queue.settler import MAX_BATCH, SHORT_S, Settler, Success
 from skeldir_huey.queue.storage import PostgresStorage, statement
 from skeldir_huey.queue.suspicion import WAIT, suspects_now
 
 log = get_log("queue.desk")
 
-MAX_BATCH = 50
-SHORT_S = 0.005  # a batch that took less than this per job may grow; a success waits at most this long
 HOLD_S = 0.7  # claims not begun within this time go back: with LOOK_S, nobody waits for them longer than a second
 LOOK_S = 0.25
 SOON_S = 0.2  # between two looks while a suspect may wait for this process to become empty
 STOP_WAIT_S = 2.0
 AHEAD = 4.0  # the next batch is claimed while what is left lasts as long as so many claims took
-BACKLOG = 4 * MAX_BATCH  # so many unsettled successes make the workers wait
-
-
-@dataclass(slots=True)
-class Success:
-    """A finished job without effects of its own transaction, to be settled with others."""
-
-    claim: Claim
-    task: Any
-    result: bytes | None
-    run_ms: float
-    worker: str
-    revoke_key: str | None
 
 
 class Desk:
@@ -57,18 +40,16 @@ class Desk:
         self.storage = storage
         self.may_claim = True  # cleared while the process does not hold its lock
         self.stopping = False
-        self._announce = announce
         self._lock = threading.RLock()  # of what is in memory; never held while a statement runs
+        self.settler = Settler(storage, self._let_go, announce)
         self._came = threading.Condition(self._lock)  # a batch has come, or will not
         self._claiming = False  # a claim is under way
-        self._settling = threading.Lock()
         self._news = threading.Condition()
         self._generation = 0
         self._ready: deque[Claim] = deque()
         self._held: dict[int, Claim] = {}
         self._pending_tokens: set[UUID] = set()
         self._running: dict[int, float] = {}
-        self._done: list[Success] = []
         self._batch = 1
         self._batch_began = 0.0
         self._batch_size = 0
@@ -77,8 +58,6 @@ class Desk:
         self._turn = list(storage.lanes)
         self._soon = False  # what runs here may keep a suspect waiting, for a moment
         self._low = threading.Event()  # short jobs run out, and there are more of them
-        self._full = threading.Event()  # a whole batch of successes waits
-        self._some = threading.Event()  # at least one does
 
     # -- taking -------------------------------------------------------------------------------------------------------
 
@@ -89,8 +68,7 @@ class Desk:
             return self._begun(claim)
         with self._news:
             seen = self._generation
-        if self._some.is_set():
-            self._full.set()  # nothing left to do here: no reason to wait for more successes
+        self.settler.hurry()  # nothing left to do here: no reason to wait for more successes
         claim = self._next_batch()
         if claim is None:
             with self._news:
@@ -205,62 +183,13 @@ class Desk:
 
     def success(self, success: Success) -> None:
         """Settle a plain success soon, together with others."""
+        self.settler.add(success)  # first: in between, a stop would take the job for unfinished, and give it back
         with self._lock:
             self._running.pop(success.claim.id, None)
-            self._done.append(success)
-            count = len(self._done)
-        if count == 1:
-            self._some.set()
-        elif count >= MAX_BATCH:
-            if not self._full.is_set():
-                self._full.set()
-            if count >= BACKLOG:
-                self.flush()  # the settlements do not keep up: the worker waits for them
-
-    def flush_loop(self) -> None:
-        """Settle full batches at once and smaller ones soon, until stopped: the body of a thread."""
-        while not self.stopping:
-            if self._some.wait(1.0):
-                self._full.wait(SHORT_S)
-                self.flush()
 
     def flush(self) -> None:
         """Settle what is waiting now."""
-        with self._settling:
-            with self._lock:
-                done, self._done = self._done, []
-                self._some.clear()
-                self._full.clear()
-            settled = self._settle(done) if done else []
-        if settled:
-            self._announce(settled)
-
-    def _settle(self, done: list[Success]) -> list[Success]:
-        try:
-            ids = self.storage.settle_done(
-                {
-                    "ids": [one.claim.id for one in done],
-                    "tokens": [one.claim.token for one in done],
-                    "results": [one.result for one in done],
-                    "run_ms": [one.run_ms for one in done],
-                    "workers": [one.worker for one in done],
-                    "revoke_keys": [one.revoke_key for one in done],
-                    "now": None,
-                }
-            )
-        except Exception:
-            # Not acknowledged, perhaps committed: what is still there is found by the sweep and runs again.
-            log.exception("settlement_failed", count=len(done))
-            return []
-        finally:
-            with self._lock:
-                for one in done:
-                    self._drop(one.claim)
-        for one in done:
-            if one.claim.id not in ids:
-                log.warning("job_fenced", task_name=one.claim.task_name, task_id=one.claim.task_id)
-                metrics.count("huey_jobs_fenced")
-        return [one for one in done if one.claim.id in ids]
+        self.settler.flush()
 
     # -- keeping order ------------------------------------------------------------------------------------------------
 
@@ -268,6 +197,11 @@ class Desk:
         """Note that a claim is no longer worked on, however it ended."""
         with self._lock:
             self._drop(claim)
+
+    def _let_go(self, claims: Sequence[Claim]) -> None:
+        with self._lock:
+            for claim in claims:
+                self._drop(claim)
 
     def _drop(self, claim: Claim) -> None:
         # Whoever finishes late must not make us forget the claim that we have on the same job by now.
@@ -309,11 +243,12 @@ class Desk:
         self.flush()
         with self._lock:
             running = [claim for key, claim in self._held.items() if key in self._running]
-            finished = {success.claim.id for success in self._done}
+            finished = self.settler.waiting()
             claims = [claim for key, claim in self._held.items() if key not in finished]
             self._ready.clear()
         self._release(claims)
         self.flush()  # what came to its end meanwhile is settled, not given back
+        self.settler.stopping = True
         return running
 
     def _release(self, claims: list[Claim]) -> None:
@@ -325,6 +260,4 @@ class Desk:
                 {"ids": [claim.id for claim in claims], "tokens": [claim.token for claim in claims]},
             )
         finally:  # what could not be given back now is nobody's, and the sweep finds it
-            with self._lock:
-                for claim in claims:
-                    self._drop(claim)
+            self._let_go(claims)

@@ -16,9 +16,9 @@ from skeldir_huey.errors import FenceLost
 from skeldir_huey.log import bind, get_log
 from skeldir_huey.queue import decide, states
 from skeldir_huey.queue.claims import ClaimedMessage
-from skeldir_huey.queue.desk import Success
 from skeldir_huey.queue.jobs import Job, current_job
 from skeldir_huey.queue.outcomes import Outcome, connection_lost
+from skeldir_huey.queue.settler import Success
 from skeldir_huey.queue.storage import statement
 from skeldir_huey.queue.watchdog import DeadlinePassed
 

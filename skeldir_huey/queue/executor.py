@@ -23,7 +23,7 @@ from skeldir_huey.log import get_log, redact_text
 from skeldir_huey.queue import bulk, decide, execution
 from skeldir_huey.queue.claims import Claim, ClaimedMessage
 from skeldir_huey.queue.consumer import SkeldirConsumer, create_consumer
-from skeldir_huey.queue.desk import Desk, Success
+from skeldir_huey.queue.desk import Desk
 from skeldir_huey.queue.jobs import Child, Job, current_job
 from skeldir_huey.queue.locks import OwnedLock, WindowLimit
 from skeldir_huey.queue.messages import JsonSerializer, message_bytes
@@ -32,6 +32,7 @@ from skeldir_huey.queue.process import ProcessState, forget_process
 from skeldir_huey.queue.registry import LaneTaskWrapper, NamedRegistry
 from skeldir_huey.queue.rows import check_task, connection_of, row_of
 from skeldir_huey.queue.settle import settle
+from skeldir_huey.queue.settler import Success
 from skeldir_huey.queue.signals import StrictSignals
 from skeldir_huey.queue.storage import PostgresStorage, statement
 from skeldir_huey.queue.unknown import understand_later

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import os
 import re
@@ -10,12 +11,21 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
+from uuid import UUID
 
 import psycopg2
+import psycopg2.extensions
+import psycopg2.extras
 
 from skeldir_huey.log import get_log
 
 log = get_log("queue.line")
+
+psycopg2.extras.register_uuid()
+# Tenants and correlations come again and again with the jobs of a batch, and making a UUID costs more than finding it.
+_uuid = functools.lru_cache(maxsize=4096)(UUID)
+_UUIDS = psycopg2.extensions.new_type((2950,), "UUID", lambda text, _: None if text is None else _uuid(text))
+psycopg2.extensions.register_type(_UUIDS)
 
 # In one round trip and one implicit transaction: a session SET would leak through a pooler.
 _AS_QUEUE = "set local role app_rw; "

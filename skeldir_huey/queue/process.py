@@ -46,7 +46,7 @@ class ProcessState:
         self._idle_looks = 0
         self.liveness = Liveness(storage, self.desk, description, self._rest)
         self.liveness.start()
-        threading.Thread(target=self.desk.flush_loop, name="skeldir-settler", daemon=True).start()
+        threading.Thread(target=self.desk.settler.loop, name="skeldir-settler", daemon=True).start()
         threading.Thread(target=self.desk.claim_loop, name="skeldir-claimer", daemon=True).start()
 
     def _rest(self) -> None:

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
-import functools
 import uuid
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 from uuid import UUID
 
-import psycopg2.extensions
-import psycopg2.extras
 from huey.constants import EmptyData
 from huey.contrib.sql_huey import SqlStorage
 from huey.storage import BaseStorage
@@ -26,12 +23,6 @@ from skeldir_huey.queue.claims import Claim, ClaimedMessage
 from skeldir_huey.queue.line import Line
 
 RAW = "raw"  # task name of messages that came through the raw storage interface
-
-psycopg2.extras.register_uuid()
-# Tenants and correlations come again and again with the jobs of a batch, and making a UUID costs more than finding it.
-_uuid = functools.lru_cache(maxsize=4096)(UUID)
-_UUIDS = psycopg2.extensions.new_type((2950,), "UUID", lambda text, _: None if text is None else _uuid(text))
-psycopg2.extensions.register_type(_UUIDS)
 
 
 def statement(name: str) -> str:

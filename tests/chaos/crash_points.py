@@ -17,9 +17,9 @@ from sqlalchemy.engine import Connection
 from skeldir_huey.queue import executor, rescue, states
 from skeldir_huey.queue import settle as settlement
 from skeldir_huey.queue.consumer import QueueScheduler
-from skeldir_huey.queue.desk import Desk
 from skeldir_huey.queue.jobs import Job
 from skeldir_huey.queue.outcomes import Outcome
+from skeldir_huey.queue.settler import Settler
 from skeldir_huey.queue.storage import PostgresStorage, statement
 from tests.chaos.work import folder
 
@@ -128,7 +128,7 @@ def _effects() -> None:
 
 
 def _settlements() -> None:
-    real, real_batch = executor.settle, Desk._settle
+    real, real_batch = executor.settle, Settler._settle
 
     def settle(job: Job, outcome: Outcome, signals: Any, enqueue_callback: Any) -> None:
         _settling.now = (job, outcome)
@@ -137,7 +137,7 @@ def _settlements() -> None:
         finally:
             _settling.now = None
 
-    def settle_batch(self: Desk, done: list[Any]) -> Any:
+    def settle_batch(self: Settler, done: list[Any]) -> Any:
         reach("batch.before")
         settled = real_batch(self, done)
         reach("batch.after")
@@ -145,7 +145,7 @@ def _settlements() -> None:
 
     executor.settle = settle
     _around(settlement, "commit", _kind_of_settlement)
-    Desk._settle = settle_batch  # type: ignore[method-assign]
+    Settler._settle = settle_batch  # type: ignore[method-assign]
 
 
 def _kind_of_settlement() -> str | None:

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from skeldir_huey.queue import desk as desks
-from skeldir_huey.queue.desk import MAX_BATCH, Desk, Success
+from skeldir_huey.queue.desk import MAX_BATCH, Desk
 from skeldir_huey.queue.executor import SkeldirHuey
+from skeldir_huey.queue.settler import Success
 from skeldir_huey.tasks.housekeeping import ping
 from tests.cluster import Database
 from tests.waiting import until
@@ -140,7 +141,7 @@ def test_a_job_that_ends_during_the_stop_is_settled_and_not_given_back(desk: Des
 def test_a_worker_begins_what_has_come_while_the_next_batch_is_being_claimed(
     desk: Desk, huey: SkeldirHuey, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It waited for the lock of the claims, which the claimer kept for the next batch: it had nothing to do half the time."""
+    """It waited for the lock of the claims, which the claimer kept for the next batch."""
     claim = huey.storage.claim
     calls: list[threading.Event] = []
 

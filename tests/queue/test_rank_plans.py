@@ -33,7 +33,12 @@ def _parameters(huey: SkeldirHuey, name: str) -> dict[str, Any]:
     (claim,) = huey.storage.claim(uuid.uuid4(), 1)
     return {
         **dict.fromkeys(re.findall(r"%\((\w+)\)s", statement("settle_again"))),
-        **{"id": claim.id, "token": claim.token, "outcome": "errored", "counted": True, "unknown": False, "cut": False},
+        "id": claim.id,
+        "token": claim.token,
+        "outcome": "errored",
+        "counted": True,
+        "unknown": False,
+        "cut": False,
     }
 
 
