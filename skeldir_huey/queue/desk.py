@@ -26,6 +26,10 @@ LOOK_S = 0.25
 SOON_S = 0.2  # between two looks while a suspect may wait for this process to become empty
 STOP_WAIT_S = 2.0
 AHEAD = 4.0  # the next batch is claimed while what is left lasts as long as so many claims took
+# Jobs shorter than TINY_S are done as fast by one thread as by four, which take turns at the interpreter. The others
+# look again after HELP_S, and help when nobody took a job for so long.
+TINY_S = 0.0002
+HELP_S = 0.01
 
 
 class Desk:
@@ -50,6 +54,8 @@ class Desk:
         self._held: dict[int, Claim] = {}
         self._pending_tokens: set[UUID] = set()
         self._running: dict[int, float] = {}
+        self._run_s = SHORT_S  # how long jobs ran lately, on average
+        self._taken_at = 0.0
         self._batch = 1
         self._batch_began = 0.0
         self._batch_size = 0
@@ -68,11 +74,15 @@ class Desk:
             return self._begun(claim)
         with self._news:
             seen = self._generation
-        self.settler.hurry()  # nothing left to do here: no reason to wait for more successes
-        claim = self._next_batch()
+        crowded = self._is_crowded()
+        if not crowded:
+            self.settler.hurry()  # nothing left to do here: no reason to wait for more successes
+            claim = self._next_batch()
         if claim is None:
             with self._news:
-                if self._generation == seen:
+                if crowded:
+                    self._news.wait(min(wait_s, HELP_S))
+                elif self._generation == seen:
                     self._news.wait(min(wait_s, SOON_S) if self._soon else wait_s)
             return None
         return self._begun(claim)
@@ -87,7 +97,7 @@ class Desk:
                 if self._claiming:
                     self._came.wait()
                     claim = self._next()
-                    if claim is not None or not self._batch_size:
+                    if claim is not None or not self._batch_size or self._is_crowded():
                         return claim
                     continue  # others took all of it: there may be more
                 self._claiming = True
@@ -111,13 +121,17 @@ class Desk:
 
     def _next(self) -> Claim | None:
         with self._lock:
-            if not self._ready or self.stopping:
+            if not self._ready or self.stopping or self._is_crowded():
                 return None
             claim = self._ready.popleft()
-            self._running[claim.id] = time.monotonic()
+            self._taken_at = self._running[claim.id] = time.monotonic()
             if len(self._ready) < self._low_at and not self._low.is_set():
                 self._low.set()
             return claim
+
+    def _is_crowded(self) -> bool:
+        """Say whether one more worker would only be in the way: jobs are tiny, and somebody is just doing them."""
+        return self._run_s < TINY_S and bool(self._running) and time.monotonic() - self._taken_at < HELP_S
 
     def claim_loop(self) -> None:
         """Claim the next batch of short jobs before the last one ends, and give back what nobody began in time.
@@ -186,6 +200,7 @@ class Desk:
         self.settler.add(success)  # first: in between, a stop would take the job for unfinished, and give it back
         with self._lock:
             self._running.pop(success.claim.id, None)
+            self._run_s += (success.run_ms / 1000 - self._run_s) / 16
 
     def flush(self) -> None:
         """Settle what is waiting now."""
@@ -196,6 +211,7 @@ class Desk:
     def forget(self, claim: Claim) -> None:
         """Note that a claim is no longer worked on, however it ended."""
         with self._lock:
+            self._run_s = SHORT_S  # it had a settlement of its own
             self._drop(claim)
 
     def _let_go(self, claims: Sequence[Claim]) -> None:
