@@ -27,6 +27,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "doctor": ("doctor", "say in plain words what is wrong, as each login, and how to mend it"),
     "ping": ("ping", "enqueue a job, wait for its result: is a worker working?"),
     "demo": ("demo", "add the demo's tenants, events and models, or --reset the embedded database"),
+    "tenants": ("tenants", "list tenants: their names, and the ids by which tasks and the log know them"),
     "import": ("import_", "read events from a CSV or JSON lines file"),
     "import-payments": ("import_payments", "read payment records, or with --claims what ad platforms claim"),
     "import-rates": ("import_rates", "read exchange rates, by which reports convert"),

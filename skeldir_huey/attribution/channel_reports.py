@@ -171,7 +171,7 @@ def make_report(
 
 def _check_paths(paths: Sequence[PathCount]) -> None:
     if not paths:
-        raise NoResult("no journey in these days: count paths first, or choose other days")
+        raise NoResult("no journey in these days: choose others, in which there were touches")
     if not any(path.conversion_count for path in paths):
         raise NoResult("no journey of these days converted (P = 0), so no channel has a share")
 

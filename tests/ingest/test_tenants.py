@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
+from skeldir_huey import cli
 from skeldir_huey.errors import InputError
 from skeldir_huey.ingest.tenants import create_tenant, find_tenant
 from tests.cluster import Database
@@ -47,3 +50,14 @@ def test_unknown_tenant_is_told_which_exist(database: Database) -> None:
     create_tenant("a")
     with pytest.raises(InputError, match="no tenant 'c'; there are: a, b"):
         find_tenant("c")
+
+
+def test_the_command_lists_names_and_ids(database: Database, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["tenants"]) == 0
+    assert "--create-tenant" in capsys.readouterr().out, "with none, it says how to make one"
+    ids = {name: str(create_tenant(name)) for name in ("birch", "acorn")}
+    assert cli.main(["tenants", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert [(one["tenant"], one["tenant_id"]) for one in found] == [("acorn", ids["acorn"]), ("birch", ids["birch"])]
+    assert cli.main(["tenants"]) == 0
+    assert ids["acorn"] in capsys.readouterr().out
