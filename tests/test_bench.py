@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from bench.queue import serverlog
+from bench.queue.drain import rate
+from bench.queue.trial import Note
 from tests.processes import ROOT, bare_env, run
 
 PEERS = {"bench", "procrastinate", "pgqueuer", "asyncpg", "celery", "kombu", "psycopg", "uvloop"}
@@ -66,6 +68,15 @@ def test_the_product_imports_no_peer(path: Path) -> None:
     names = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
     names |= {node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
     assert PEERS.isdisjoint(name.split(".")[0] for name in names)
+
+
+def test_the_rate_of_two_processes_counts_from_when_both_work() -> None:
+    def at(*moments: tuple[float, int]) -> list[Note]:
+        return [Note(moment, number, pid) for number, (moment, pid) in enumerate(moments)]
+
+    assert rate(at((0, 1), (1, 1), (2, 2), (2.5, 1), (3, 2)), 2) == 2
+    assert rate(at((0, 1), (1, 1), (2, 1), (4, 2)), 2) == 3 / 4, "the other one came for the last job only"
+    assert rate(at((0, 1)), 1) is None
 
 
 def test_statements_are_counted_as_the_server_logs_them(tmp_path: Path) -> None:

@@ -80,12 +80,18 @@ def _watch(trial: Trial, jobs: int) -> dict[str, Any]:
 
 
 def rate(notes: list[Note], processes: int) -> float | None:
-    """Return jobs per second from the moment when every process had begun, so that slow starts do not count."""
+    """Return jobs per second from the moment when every process had begun, so that slow starts do not count.
+
+    When the last process came too late to do more than one job, from the first job on.
+    """
     firsts: dict[int, float] = {}
     for note in notes:
         firsts.setdefault(note.pid, note.at)
     began = max(firsts.values()) if processes > 1 and len(firsts) >= processes else notes[0].at
     after = [note.at for note in notes if note.at > began]
+    if not after:
+        began = notes[0].at
+        after = [note.at for note in notes if note.at > began]
     return len(after) / (after[-1] - began) if after else None
 
 

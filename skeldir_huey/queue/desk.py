@@ -79,6 +79,7 @@ class Desk:
             self.settler.hurry()  # nothing left to do here: no reason to wait for more successes
             claim = self._next_batch()
         if claim is None:
+            crowded = crowded or self._is_crowded()
             with self._news:
                 if crowded:
                     self._news.wait(min(wait_s, HELP_S))
@@ -92,12 +93,12 @@ class Desk:
         while True:
             with self._came:
                 claim = self._next()
-                if claim is not None or self.stopping or not self.may_claim:
+                if claim is not None or self.stopping or not self.may_claim or self._is_crowded():
                     return claim
                 if self._claiming:
                     self._came.wait()
                     claim = self._next()
-                    if claim is not None or not self._batch_size or self._is_crowded():
+                    if claim is not None or not self._batch_size:
                         return claim
                     continue  # others took all of it: there may be more
                 self._claiming = True

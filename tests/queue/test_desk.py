@@ -203,3 +203,15 @@ def test_tiny_jobs_are_left_to_one_worker_until_it_is_busy(
     assert desk.take(0) is not None, "the one worker has not come back: others help"
     desk.forget(working)  # it was settled by itself, so it was not tiny
     assert desk.take(0) is not None
+
+
+def test_a_worker_that_is_in_the_way_neither_claims_nor_sleeps(desk: Desk, database: Database) -> None:
+    """Finding nothing to take among tiny jobs it would have claimed ever more, or slept for a second."""
+    working = desk.take(0)
+    assert working is not None
+    desk._run_s, desk._taken_at = 0.0, desks.time.monotonic() + 3600  # somebody is always just taking a job
+    assert desk._next_batch() is None
+    assert running(database) == MAX_BATCH
+    desk._ready.clear()
+    assert desk._next_batch() is None, "the one worker claims the next batch"
+    assert running(database) == MAX_BATCH
