@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from uuid import UUID
 
 from skeldir_huey.log import get_log
-from skeldir_huey.queue.claims import Claim
+from skeldir_huey.queue.claims import Claim, Place
 from skeldir_huey.queue.settler import MAX_BATCH, SHORT_S, Settler, Success
 from skeldir_huey.queue.storage import PostgresStorage, statement
 from skeldir_huey.queue.suspicion import WAIT, suspects_now
@@ -26,6 +26,9 @@ LOOK_S = 0.25
 SOON_S = 0.2  # between two looks while a suspect may wait for this process to become empty
 STOP_WAIT_S = 2.0
 AHEAD = 4.0  # the next batch is claimed while what is left lasts as long as so many claims took
+FROM_START_S = (
+    0.05  # so often short jobs are looked for from the beginning of their lanes; else where the last ones were
+)
 # Jobs shorter than TINY_S are done as fast by one thread as by four, which take turns at the interpreter. The others
 # look again after HELP_S, and help when nobody took a job for so long.
 TINY_S = 0.0002
@@ -61,6 +64,8 @@ class Desk:
         self._batch_size = 0
         self._batch_came = 0.0
         self._low_at = 0  # with so few claims left, the next batch is claimed; 0 while jobs are not many and short
+        self._place: Place | None = None  # where full batches of short jobs come from
+        self._from_start = 0.0
         self._turn = list(storage.lanes)
         self._soon = False  # what runs here may keep a suspect waiting, for a moment
         self._low = threading.Event()  # short jobs run out, and there are more of them
@@ -179,7 +184,11 @@ class Desk:
             self._pending_tokens.add(token)
         claims: list[Claim] = []
         try:
-            claims = self.storage.claim(token, self._batch, self._turn, suspects=suspects)
+            if self._place is not None and now - self._from_start < FROM_START_S:
+                claims = self.storage.claim(token, self._batch, self._turn, suspects=suspects, place=self._place)
+            if not claims:
+                self._from_start = now
+                claims = self.storage.claim(token, self._batch, self._turn, suspects=suspects)
         finally:
             # When the answer was lost, the rows carry our id and an unknown token: the sweep gives them back.
             with self._lock:
@@ -189,6 +198,7 @@ class Desk:
                 self._came.notify_all()
         if claims:  # else a suspect may be what its lane begins with: the process is to become empty for it
             self._turn.append(self._turn.pop(0))
+        self._place = Place.of(claims) if len(claims) == MAX_BATCH else None
         self._batch_began, self._batch_size, self._batch_came = now, len(claims), time.monotonic()
         lasts = AHEAD * (self._batch_came - now) / max(job_s, 1e-6)
         self._low_at = min(2 * MAX_BATCH, 1 + int(lasts)) if len(claims) == MAX_BATCH else 0

@@ -19,7 +19,7 @@ from skeldir_huey.db import urls
 from skeldir_huey.db.sqlfile import sql
 from skeldir_huey.queue import lanes, suspicion
 from skeldir_huey.queue.arrays import array
-from skeldir_huey.queue.claims import Claim, ClaimedMessage
+from skeldir_huey.queue.claims import Claim, ClaimedMessage, Place
 from skeldir_huey.queue.line import Line
 
 RAW = "raw"  # task name of messages that came through the raw storage interface
@@ -28,6 +28,10 @@ RAW = "raw"  # task name of messages that came through the raw storage interface
 def statement(name: str) -> str:
     """Return a statement of the queue by its file name."""
     return sql("queue", name)
+
+
+def _claim_on() -> str:
+    return statement("claim").replace("/* and from here */", "and w.priority = %(priority)s and w.rank >= %(rank)s")
 
 
 class PostgresStorage(SqlStorage):
@@ -114,6 +118,7 @@ class PostgresStorage(SqlStorage):
         turn: Sequence[str] | None = None,
         now: dt.datetime | None = None,
         suspects: str = suspicion.TAKE,
+        place: Place | None = None,
     ) -> list[Claim]:
         """Take waiting jobs for this consumer.
 
@@ -123,20 +128,21 @@ class PostgresStorage(SqlStorage):
             turn: the lanes, in the order in which they are served; default this consumer's.
             now: the time to use; None, as in production, means the database's clock.
             suspects: what to do with jobs whose consumer died; see `suspicion`.
+            place: take from there on, of its lane and priority only; default from the beginning of each lane. What was
+                added or given back before it has to be looked for from time to time.
         """
         order = list(turn or self.lanes)
-        name = "claim_capped" if self.capped else "claim"
         parameters = {"lanes": order, "total": total, "token": token, "consumer_id": self.consumer_id, "now": now}
+        parameters["suspects"] = suspects
         # A claim that a crash of the server forgets was never made: only settlements have to last.
-        rows = self._line.rows(
-            statement(name),
-            parameters | {"suspects": suspects},
-            prepare=None if self.capped else name,
-            durable=False,
-            first=statement("claim_gate") if self.capped else "",
-        )
-        place = Claim._fields.index("message") - 1  # psycopg2 gives bytea as memoryview
-        claims = [Claim._make((token, *row[:place], bytes(row[place]), *row[place + 1 :])) for row in rows]
+        if self.capped:
+            rows = self._line.rows(statement("claim_capped"), parameters, durable=False, first=statement("claim_gate"))
+        elif place is None:
+            rows = self._line.rows(statement("claim"), parameters, durable=False, prepare="claim")
+        else:
+            parameters |= {"lanes": [place.lane], "priority": place.priority, "rank": place.rank}
+            rows = self._line.rows(_claim_on(), parameters, durable=False, prepare="claim_on")
+        claims = [Claim.of_tuple(row, token) for row in rows]
         claims.sort(key=lambda claim: (order.index(claim.lane), -claim.priority, claim.rank, claim.id))
         return claims
 
@@ -209,9 +215,7 @@ class PostgresStorage(SqlStorage):
         rows = self.run(statement(name), {"lanes": list(self.lanes), "limit": limit})
         return [bytes(row["message"]) for row in rows]
 
-    # -- results, locks, counters -------------------------------------------------------------------------------------
-
-    # Huey gives keys as text; its storage interface allows bytes as well.
+    # -- results, locks, counters: Huey gives keys as text, its storage interface allows bytes as well -----------------
 
     def put_data(self, key: str | bytes, value: bytes, is_result: bool = False) -> None:
         """Store a value; a result is kept for 24 hours, other data (revocations, locks) for a year."""

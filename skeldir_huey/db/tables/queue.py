@@ -12,6 +12,8 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from skeldir_huey.db.tables.base import NOW, Base, row_id
 
+_CLAIMABLE = "state = 'waiting' and not held"
+
 
 class FailedJob(Base):
     """A dead letter; tenant null: of no tenant, seen by operators of all tenants only."""
@@ -148,14 +150,7 @@ class Job(Base):
         CheckConstraint("state in ('scheduled', 'waiting', 'running')"),
         CheckConstraint("(state = 'running') = (claim_token is not null)"),
         Index("job_task", "task_id", unique=True),
-        Index(
-            "job_waiting",
-            "lane",
-            text("priority desc"),
-            "rank",
-            "id",
-            postgresql_where=text("state = 'waiting' and not held"),
-        ),
+        Index("job_waiting", "lane", text("priority desc"), "rank", "id", postgresql_where=text(_CLAIMABLE)),
         Index(
             "job_share",
             "lane",
@@ -229,7 +224,11 @@ class Result(Base):
     is_result: Mapped[bool]
     expires_at: Mapped[datetime] = mapped_column(server_default=text("(clock_timestamp() + '24:00:00'::interval)"))
 
-    __table_args__ = (Index("result_expiry", "expires_at"), {"schema": "huey"})
+    __table_args__ = (
+        Index("result_expiry", "expires_at"),
+        Index("result_other", "key", postgresql_where=text("not is_result")),
+        {"schema": "huey"},
+    )
 
 
 class Counter(Base):

@@ -4,7 +4,8 @@
 -- Jobs for whose id or task a revocation is stored are marked, so that nobody has to ask for the others.
 -- The lane's virtual time follows, unless another claim is just moving it; a look that finds nothing says so.
 -- The constant limit around the locks tells the planner, who does not know `total`, that these are few rows.
--- Where caps are set, claim_capped.sql is used instead. Served by job_waiting.
+-- A claim that goes on where the last one was skips what that one left in the index: see claims.Place.
+-- Where caps are set, claim_capped.sql is used instead. Served by job_waiting and result_other.
 with found as materialized (
   select j.id, j.claim_alone, j.priority, j.rank, wanted.name as lane, wanted.turn
     from unnest(%(lanes)s::text[]) with ordinality as wanted(name, turn)
@@ -14,6 +15,7 @@ with found as materialized (
        select id, claim_alone, priority, rank from huey.job w
         where w.lane = wanted.name and w.state = 'waiting' and not w.held
           and (%(suspects)s <> 'pass' or not w.claim_alone)
+          /* and from here */
         order by priority desc, rank, id
         limit 1000
           for update skip locked) few
@@ -42,5 +44,6 @@ update huey.job j
  where j.id = taken.id
 returning j.id, j.task_id, j.lane, j.priority, j.rank, j.task_name, j.tenant_id, j.correlation_id, j.message,
           j.attempt, j.deaths, j.letter_id, j.unknown_since, j.enqueued_at, j.run_at, j.claimed_at,
-          exists (select from huey.result r where r.key in ('r:' || j.task_id, 'rt:' || j.task_name)) as revocable,
+          exists (select from huey.result r
+                   where r.key in ('r:' || j.task_id, 'rt:' || j.task_name) and not r.is_result) as revocable,
           j.claim_alone as suspect

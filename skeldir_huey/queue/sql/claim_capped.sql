@@ -3,7 +3,7 @@
 -- Promise: a row is claimed by one consumer only (SKIP LOCKED), and MATERIALIZED keeps the planner from locking more.
 -- Jobs for whose id or task a revocation is stored are marked, so that nobody has to ask for the others.
 -- The lane's virtual time follows, unless another claim is just moving it; a look that finds nothing says so.
--- Served by job_waiting.
+-- Served by job_waiting and result_other.
 with found as materialized (
   select j.id, j.claim_alone, j.priority, j.rank, j.task_name, j.tenant_id, wanted.name as lane, wanted.turn, l.cap
     from unnest(%(lanes)s::text[]) with ordinality as wanted(name, turn)
@@ -65,5 +65,6 @@ update huey.job j
  where j.id = taken.id
 returning j.id, j.task_id, j.lane, j.priority, j.rank, j.task_name, j.tenant_id, j.correlation_id, j.message,
           j.attempt, j.deaths, j.letter_id, j.unknown_since, j.enqueued_at, j.run_at, j.claimed_at,
-          exists (select from huey.result r where r.key in ('r:' || j.task_id, 'rt:' || j.task_name)) as revocable,
+          exists (select from huey.result r
+                   where r.key in ('r:' || j.task_id, 'rt:' || j.task_name) and not r.is_result) as revocable,
           j.claim_alone as suspect
