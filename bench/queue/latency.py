@@ -13,6 +13,7 @@ from bench.queue.trial import Trial
 
 WARM = 3
 IDLE_S = 2.0
+SETTLED_S = 8.0  # until then an idle consumer has closed what it does not need; ours does after 5 s
 
 
 def percentile(values: list[float], percent: float) -> float:
@@ -29,7 +30,7 @@ def latency(server: Server, system: System, jobs: int, seconds: float, patience_
         trial.produce("one", -WARM, WARM)
         trial.until_noted(WARM, 60)
         found = trial.produce("latency", 0, jobs, seconds)["latencies_ms"]
-        time.sleep(0.5)  # whoever was just woken sits down again
+        time.sleep(SETTLED_S if patience_s > 1 else 0.5)  # whoever was just woken sits down again
         began, used = time.monotonic(), trial.cpu_s()
         sessions = 0
         while time.monotonic() - began < IDLE_S:
