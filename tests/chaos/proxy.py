@@ -72,18 +72,16 @@ class Proxy(threading.Thread):
         self._ready.set()
         self._loop.run_forever()
         server.close()
-        self._loop.run_until_complete(asyncio.sleep(0))  # who has just come begins, so that he is ended with the others
         links = asyncio.all_tasks(self._loop)
         for link in links:
             link.cancel()
         self._loop.run_until_complete(asyncio.gather(*links, return_exceptions=True))
-        self._loop.run_until_complete(asyncio.sleep(0))  # aborted transports let go
         self._loop.close()
 
     async def _serve(self, client_in: asyncio.StreamReader, client_out: asyncio.StreamWriter) -> None:
         try:
             server_in, server_out = await asyncio.open_unix_connection(str(self._upstream))
-        except (OSError, asyncio.CancelledError):
+        except OSError:
             client_out.transport.abort()
             return
         link = _Link(self, client_in, client_out, server_in, server_out)
