@@ -18,7 +18,8 @@ from tests.admin import walk
 from tests.admin.reading import page
 from tests.admin.world import MODEL, World, sign_in, start_console
 from tests.cluster import Database
-from tests.e2e.showcase import make_show, paths
+from tests.e2e.busy_world import make_show
+from tests.e2e.showcase import paths
 
 Client = Callable[[str | None], FlaskClient]
 

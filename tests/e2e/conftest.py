@@ -20,7 +20,7 @@ from tests import work
 from tests.admin.world import World, make_world
 from tests.cluster import Database
 from tests.conftest import ROOT
-from tests.e2e.showcase import browser, console
+from tests.e2e.chrome import browser, console
 from tests.waiting import until
 
 BIN = Path(sys.executable).parent

@@ -2,24 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 from playwright.sync_api import Browser, BrowserContext, expect
 
 from tests.admin.world import World, add_attempt, add_job, make_world
 from tests.cluster import Database
-from tests.e2e.showcase import browser, console, enter
+from tests.e2e.chrome import arrived, enter
 from tests.factories import make_letter
 from tests.waiting import until
 
 pytestmark = pytest.mark.chromium
-
-
-@pytest.fixture(scope="module")
-def started(chromium: str) -> Iterator[Browser]:
-    with browser(chromium) as made:
-        yield made
 
 
 @pytest.fixture
@@ -29,19 +21,6 @@ def world(database: Database) -> World:
         add_attempt(database, made.b.tenant_id, outcome, ago="3 hours", error=None if outcome == "done" else "no route")
     add_job(database, made.a.tenant_id, "running", lane="ingest")
     return made
-
-
-@pytest.fixture
-def address(world: World) -> Iterator[str]:
-    with console() as served:
-        yield served
-
-
-@pytest.fixture
-def context(started: Browser, address: str) -> Iterator[BrowserContext]:
-    made = started.new_context(viewport={"width": 1280, "height": 860})
-    yield made
-    made.close()
 
 
 def test_the_skip_link_leads_to_the_content(context: BrowserContext, address: str, world: World) -> None:
@@ -144,12 +123,12 @@ def test_keys_do_not_fire_while_something_is_typed(context: BrowserContext, addr
     expect(page.locator("#keys")).to_be_hidden()
     page.locator("#search").fill("queue:ingest")
     page.keyboard.press("Enter")
-    expect(page.get_by_role("heading", level=1)).to_have_text("Search")
+    arrived(page, "Search")
     page.keyboard.press("Escape")
     page.locator("main").focus()
     page.keyboard.press("g")
     page.keyboard.press("j")
-    expect(page.get_by_role("heading", level=1)).to_have_text("In flight")
+    arrived(page, "In flight")
 
 
 def test_search_and_cron_work_without_script(started: Browser, address: str, world: World) -> None:

@@ -16,8 +16,8 @@ from tests.admin.world import add_user
 from tests.attribution.runner import make_version
 from tests.cluster import Database
 from tests.conftest import ROOT
+from tests.e2e.chrome import arrived, browser, console, enter
 from tests.e2e.conftest import StartConsumer
-from tests.e2e.showcase import browser, console, enter
 from tests.ingest.sample import ARGUMENTS, sample
 from tests.waiting import until
 
@@ -79,6 +79,7 @@ def test_from_a_file_to_allocations_and_from_a_failure_to_its_replay(
         page = chrome.new_page()
         enter(page, address, OPERATOR, "/admin/dead/jobs/")
         page.get_by_role("link", name="recompute_window").click()
+        arrived(page, "recompute_window")
         expect(page.locator("body")).to_contain_text(error)
         page.get_by_role("link", name="Replay").click()
         page.get_by_label("Reason").fill("the cause is mended")

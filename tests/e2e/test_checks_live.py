@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import BrowserContext, Locator, Page, expect
 
 from tests.admin.world import PASSWORD, World
-from tests.e2e.showcase import enter
+from tests.e2e.chrome import arrived, enter
 from tests.e2e.test_money_browser import tab_to
 from tests.factories import make_letter
 from tests.queue.test_bulk_letters import add_letters
@@ -27,11 +27,10 @@ def test_replay_one_from_the_sign_in_on_by_keyboard_alone(context: BrowserContex
     keys.press("Tab")
     keys.type(PASSWORD)
     keys.press("Enter")
-    expect(page.get_by_role("heading", level=1)).to_have_text("Overview")
-    page.wait_for_load_state()  # the heading is there before the script is
+    arrived(page, "Overview")
     keys.press("g")
     keys.press("d")
-    expect(page.get_by_role("heading", level=1)).to_have_text("Dead letters")
+    arrived(page, "Dead letters")
     tab_to(page, page.locator("main").get_by_role("link", name="Replay one").first)
     keys.press("Enter")
     expect(page.get_by_label("Reason")).to_be_focused()

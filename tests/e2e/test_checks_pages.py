@@ -17,7 +17,9 @@ from skeldir_huey.db import engine
 from tests.admin.world import World, add_user
 from tests.cluster import Cluster, Database
 from tests.conftest import copy_of_template, point_at
-from tests.e2e.showcase import browser, console, enter, make_show, paths
+from tests.e2e.busy_world import make_show
+from tests.e2e.chrome import console, enter
+from tests.e2e.showcase import paths
 
 pytestmark = [pytest.mark.chromium, pytest.mark.timeout(420)]
 
@@ -46,12 +48,6 @@ WRONG = {
 MENU = "[...document.querySelectorAll('.side a')].map(one => new URL(one.href).pathname)"
 FIRST = "document.querySelector('a, button, input, select, summary, [tabindex=\"0\"]').className"
 ASSETS = "performance.getEntriesByType('resource').map(entry => entry.name)"
-
-
-@pytest.fixture(scope="module")
-def started(chromium: str) -> Iterator[Browser]:
-    with browser(chromium) as made:
-        yield made
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from tests.admin.world import World
-from tests.e2e.showcase import enter
+from tests.e2e.chrome import enter
 from tests.factories import make_letter
 from tests.waiting import until
 

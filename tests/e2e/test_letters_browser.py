@@ -7,11 +7,10 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
-from tests.admin.world import World, add_user, make_world
+from tests.admin.world import World, add_user
 from tests.cluster import Database
-from tests.conftest import program
+from tests.e2e.chrome import console, enter
 from tests.e2e.conftest import StartConsumer
-from tests.e2e.showcase import browser, console, enter
 from tests.factories import make_tenant
 from tests.queue.test_bulk_letters import add_letters
 from tests.waiting import until
@@ -21,30 +20,11 @@ pytestmark = pytest.mark.chromium
 OPERATOR = "operator@example.com"
 
 
-@pytest.fixture(scope="module")
-def started() -> Iterator[Browser]:
-    executable = program("chromium")
-    assert executable, "no Chromium found"
-    with browser(executable) as made:
-        yield made
-
-
-@pytest.fixture
-def world(database: Database) -> World:
-    return make_world(database)
-
-
 @pytest.fixture
 def address(database: Database) -> Iterator[str]:
+    """A console on a database that each test fills by itself."""
     with console() as served:
         yield served
-
-
-@pytest.fixture
-def context(started: Browser, address: str) -> Iterator[BrowserContext]:
-    made = started.new_context(viewport={"width": 1280, "height": 860})
-    yield made
-    made.close()
 
 
 def ticked(page: Page) -> int:

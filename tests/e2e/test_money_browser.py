@@ -7,28 +7,10 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
 
-from tests.admin.world import World, make_world
-from tests.cluster import Database
-from tests.e2e.showcase import browser, console, enter
+from tests.admin.world import World
+from tests.e2e.chrome import arrived, enter
 
 pytestmark = pytest.mark.chromium
-
-
-@pytest.fixture(scope="module")
-def started(chromium: str) -> Iterator[Browser]:
-    with browser(chromium) as made:
-        yield made
-
-
-@pytest.fixture
-def world(database: Database) -> World:
-    return make_world(database)
-
-
-@pytest.fixture
-def address(world: World) -> Iterator[str]:
-    with console() as served:
-        yield served
 
 
 @pytest.fixture(params=[1280, 390])
@@ -60,8 +42,7 @@ def test_from_a_figure_to_one_sale_by_keyboard(context: BrowserContext, address:
     assert page.locator(".timeline-touch").count() == 3
     tab_to(page, page.locator("#rounding").get_by_role("link", name=str(world.a.run)[:8]))
     page.keyboard.press("Enter")
-    expect(page.get_by_role("heading", level=1)).to_contain_text("linear@1.0.0")
-    page.wait_for_load_state()  # the heading is there before the style sheet
+    arrived(page, "linear@1.0.0")
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
