@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
+import contextlib
 import re
+import socket
+import socketserver
 import threading
 import time
 from collections import Counter, deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from skeldir_huey.db.sqlfile import sql
 
@@ -42,60 +46,42 @@ class Cut:
     at: float
 
 
-class Proxy(threading.Thread):
+class Proxy(socketserver.ThreadingTCPServer):
     """Listens on 127.0.0.1 and passes everything on to a server's socket."""
 
+    request_queue_size = 128
+
     def __init__(self, upstream: Path) -> None:
-        super().__init__(name="chaos-proxy", daemon=True)
+        super().__init__(("127.0.0.1", 0), _Link)
+        self.upstream = upstream
         self.cuts: list[Cut] = []
         self.seen: Counter[str] = Counter()
-        self.port = 0
-        self._upstream = upstream
+        self.port: int = self.server_address[1]
         self._armed: dict[str, deque[bool]] = {place: deque() for place in PLACES}
-        self._ready = threading.Event()
-        self._loop = asyncio.new_event_loop()
-        self.start()
-        self._ready.wait(10)
+        self._clients: set[socket.socket] = set()
+        self._thread = threading.Thread(target=self.serve_forever, args=(0.05,), name="chaos-proxy", daemon=True)
+        self._thread.start()
 
     def cut_next(self, place: str, answered: bool) -> None:
         """Cut the next connection of a consumer that sends this: after the server did it, or before it hears of it."""
         self._armed[place].append(answered)
 
     def close(self) -> None:
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self.join(5)
+        """Hang up on everybody, and wait until that is done."""
+        self.shutdown()
+        self._thread.join()
+        for client in tuple(self._clients):
+            hang_up(client)
+        self.server_close()
 
-    def run(self) -> None:
-        asyncio.set_event_loop(self._loop)
-        server = self._loop.run_until_complete(asyncio.start_server(self._serve, "127.0.0.1", 0))
-        self.port = server.sockets[0].getsockname()[1]
-        self._ready.set()
-        self._loop.run_forever()
-        server.close()
-        links = asyncio.all_tasks(self._loop)
-        for link in links:
-            link.cancel()
-        self._loop.run_until_complete(asyncio.gather(*links, return_exceptions=True))
-        self._loop.close()
+    def get_request(self) -> tuple[socket.socket, Any]:
+        client, address = super().get_request()
+        self._clients.add(client)
+        return client, address
 
-    async def _serve(self, client_in: asyncio.StreamReader, client_out: asyncio.StreamWriter) -> None:
-        try:
-            server_in, server_out = await asyncio.open_unix_connection(str(self._upstream))
-        except OSError:
-            client_out.transport.abort()
-            return
-        link = _Link(self, client_in, client_out, server_in, server_out)
-        ways = [asyncio.ensure_future(link.forth()), asyncio.ensure_future(link.back())]
-        try:
-            await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
-        except asyncio.CancelledError:
-            pass  # the end of the run; raised again, asyncio would print it
-        finally:
-            for way in ways:
-                way.cancel()
-            await asyncio.gather(*ways, return_exceptions=True)
-            client_out.transport.abort()
-            server_out.transport.abort()
+    def shutdown_request(self, request: Any) -> None:
+        self._clients.discard(request)
+        super().shutdown_request(request)
 
     def wanted(self, application: str, body: bytes) -> tuple[str, bool] | None:
         """Say whether a connection that sends this is to be cut now, and whether after the server did it."""
@@ -103,63 +89,79 @@ class Proxy(threading.Thread):
         if place is None:
             return None
         self.seen[place] += 1
-        return (place, self._armed[place].popleft()) if self._armed[place] else None
-
-
-class _Link:
-    def __init__(
-        self,
-        proxy: Proxy,
-        client_in: asyncio.StreamReader,
-        client_out: asyncio.StreamWriter,
-        server_in: asyncio.StreamReader,
-        server_out: asyncio.StreamWriter,
-    ) -> None:
-        self.proxy, self.client_in, self.client_out = proxy, client_in, client_out
-        self.server_in, self.server_out = server_in, server_out
-        self.application = ""
-        self.swallow: str | None = None  # the place at which the answer is to be withheld
-
-    async def forth(self) -> None:
-        """Pass on what the client says, message by message."""
         try:
-            size = await self.client_in.readexactly(4)
-            start = await self.client_in.readexactly(int.from_bytes(size, "big") - 4)
-            fields = start[4:].split(b"\0")
-            if b"application_name" in fields:
-                self.application = fields[fields.index(b"application_name") + 1].decode()
-            await self._send(size + start)
-            while True:
-                head = await self.client_in.readexactly(5)
-                body = await self.client_in.readexactly(int.from_bytes(head[1:], "big") - 4)
-                cut = self.proxy.wanted(self.application, body) if head[:1] == b"Q" else None
-                if cut is not None and not cut[1]:
-                    self._note(cut[0], answered=False)
-                    return
-                self.swallow = cut[0] if cut is not None else None
-                await self._send(head + body)
-        except (asyncio.IncompleteReadError, OSError):
-            pass
+            return place, self._armed[place].popleft()
+        except IndexError:
+            return None
 
-    async def back(self) -> None:
+
+def hang_up(end: socket.socket) -> None:
+    """End both directions, so that whoever reads from it goes on."""
+    with contextlib.suppress(OSError):
+        end.shutdown(socket.SHUT_RDWR)
+
+
+class _Link(socketserver.StreamRequestHandler):
+    disable_nagle_algorithm = True
+    server: Proxy
+    application = ""
+    swallow: str | None = None  # the place at which the answer is to be withheld
+
+    def handle(self) -> None:
+        with socket.socket(socket.AF_UNIX) as self.upstream, contextlib.suppress(OSError):
+            self.upstream.connect(str(self.server.upstream))
+            answers = threading.Thread(target=self._way, args=(self._back,))
+            answers.start()
+            self._way(self._forth)
+            answers.join()
+
+    def _way(self, pass_on: Callable[[], None]) -> None:
+        """Pass on until one side ends or the connection is cut; then both ends are."""
+        try:
+            with contextlib.suppress(OSError):
+                pass_on()
+        finally:
+            hang_up(self.connection)
+            hang_up(self.upstream)
+
+    def _forth(self) -> None:
+        """Pass on what the client says, message by message."""
+        start = self._message(b"")
+        fields = start[8:].split(b"\0")
+        if b"application_name" in fields:
+            self.application = fields[fields.index(b"application_name") + 1].decode()
+        self.upstream.sendall(start)
+        while kind := self.rfile.read(1):
+            message = self._message(kind)
+            cut = self.server.wanted(self.application, message[5:]) if kind == b"Q" else None
+            if cut is not None and not cut[1]:
+                self._note(cut[0], answered=False)
+                return
+            self.swallow = cut[0] if cut is not None else None
+            self.upstream.sendall(message)
+
+    def _back(self) -> None:
         """Pass on what the server says, unless the connection is being cut."""
         tail = b""
-        try:
-            while data := await self.server_in.read(65536):
-                if self.swallow is None:
-                    self.client_out.write(data)
-                    await self.client_out.drain()
-                    continue
-                tail = (tail + data)[-6:]
-                if tail.startswith(READY):
-                    self._note(self.swallow, answered=True)
-                    return
-        except OSError:
-            pass
+        while data := self.upstream.recv(65536):
+            if self.swallow is None:
+                self.connection.sendall(data)
+                continue
+            tail = (tail + data)[-6:]
+            if tail.startswith(READY):
+                self._note(self.swallow, answered=True)
+                return
 
-    async def _send(self, data: bytes) -> None:
-        self.server_out.write(data)
-        await self.server_out.drain()
+    def _message(self, kind: bytes) -> bytes:
+        """Return the rest of a message, whose size counts itself but not its kind."""
+        size = self._exactly(4)
+        return kind + size + self._exactly(int.from_bytes(size, "big") - 4)
+
+    def _exactly(self, size: int) -> bytes:
+        data = self.rfile.read(size)
+        if len(data) < size:
+            raise ConnectionError("the client has ended within a message")
+        return data
 
     def _note(self, place: str, answered: bool) -> None:
-        self.proxy.cuts.append(Cut(place, answered, self.application, time.time()))
+        self.server.cuts.append(Cut(place, answered, self.application, time.time()))
