@@ -87,12 +87,12 @@ def rate(notes: list[Note], processes: int) -> float | None:
     firsts: dict[int, float] = {}
     for note in notes:
         firsts.setdefault(note.pid, note.at)
-    began = max(firsts.values()) if processes > 1 and len(firsts) >= processes else notes[0].at
-    after = [note.at for note in notes if note.at > began]
-    if not after:
-        began = notes[0].at
+    all_there = [max(firsts.values())] if len(firsts) >= processes > 1 else []
+    for began in (*all_there, notes[0].at):
         after = [note.at for note in notes if note.at > began]
-    return len(after) / (after[-1] - began) if after else None
+        if after:
+            return len(after) / (after[-1] - began)
+    return None
 
 
 def _settled_after_ms(trial: Trial, last: float) -> float:

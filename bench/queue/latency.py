@@ -30,7 +30,7 @@ def latency(server: Server, system: System, jobs: int, seconds: float, patience_
         trial.produce("one", -WARM, WARM)
         trial.until_noted(WARM, 60)
         found = trial.produce("latency", 0, jobs, seconds)["latencies_ms"]
-        time.sleep(SETTLED_S if patience_s > 1 else 0.5)  # whoever was just woken sits down again
+        time.sleep(min(SETTLED_S, patience_s))  # whoever was just woken sits down again
         began, used = time.monotonic(), trial.cpu_s()
         sessions = 0
         while time.monotonic() - began < IDLE_S:

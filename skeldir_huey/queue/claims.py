@@ -33,6 +33,7 @@ class Claim(NamedTuple):
     claimed_at: dt.datetime
     revocable: bool = True  # a revocation was stored for its id or its task when it was claimed
     suspect: bool = False  # a consumer died with it: it begins by itself, see suspicion.py
+    apart: bool = False  # it was not the only suspect there: none is beside it
 
     @classmethod
     def of_tuple(cls, row: tuple[Any, ...], token: UUID) -> Claim:
@@ -46,7 +47,7 @@ class Claim(NamedTuple):
 
 
 _MESSAGE = Claim._fields.index("message") - 1
-_COLUMNS = tuple(name for name in Claim._fields if name not in ("token", "revocable", "suspect"))
+_COLUMNS = tuple(name for name in Claim._fields if name not in ("token", "revocable", "suspect", "apart"))
 
 
 class Place(NamedTuple):

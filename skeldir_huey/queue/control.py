@@ -213,7 +213,9 @@ def _reasons(job: dict[str, Any]) -> list[str]:
         ahead = job["ahead_count"]
         words = "more than 10000 jobs" if ahead > 10_000 else "1 job" if ahead == 1 else f"{ahead} jobs"
         reasons.append(f"behind {words}")
-    if job["suspect"]:
+    if job["apart"]:
+        reasons.append("suspect: its worker died beside another suspect, so it begins in a process that has none")
+    elif job["suspect"]:
         reasons.append("suspect: its worker died, so it begins in a process that has nothing else to do")
     if job["last_error"]:
         reasons.append(f"last attempt: {job['last_error']}")

@@ -26,9 +26,7 @@ LOOK_S = 0.25
 SOON_S = 0.2  # between two looks while a suspect may wait for this process to become empty
 STOP_WAIT_S = 2.0
 AHEAD = 4.0  # the next batch is claimed while what is left lasts as long as so many claims took
-FROM_START_S = (
-    0.05  # so often short jobs are looked for from the beginning of their lanes; else where the last ones were
-)
+FROM_START_S = 0.05  # so often short jobs are looked for from their lanes' beginning; else where the last ones were
 # Jobs shorter than TINY_S are done as fast by one thread as by four, which take turns at the interpreter. The others
 # look again after HELP_S, and help when nobody took a job for so long.
 TINY_S = 0.0002
@@ -84,9 +82,8 @@ class Desk:
             self.settler.hurry()  # nothing left to do here: no reason to wait for more successes
             claim = self._next_batch()
         if claim is None:
-            crowded = crowded or self._is_crowded()
             with self._news:
-                if crowded:
+                if crowded or self._ready or self._is_crowded():  # others do what is there, and may need help soon
                     self._news.wait(min(wait_s, HELP_S))
                 elif self._generation == seen:
                     self._news.wait(min(wait_s, SOON_S) if self._soon else wait_s)
@@ -173,7 +170,7 @@ class Desk:
         with self._lock:
             running = [(self._held[key], now - began) for key, began in self._running.items() if key in self._held]
             suspects = suspects_now(self._ready, running)
-        self._soon = suspects in (None, WAIT)
+        self._soon = suspects is None or suspects.rule == WAIT
         if suspects is None:
             return 0
         job_s = (now - self._batch_began) / self._batch_size if self._batch_size else SHORT_S

@@ -101,6 +101,7 @@ class Rescuer:
                     "ids": [row["id"] for row in back],
                     "tokens": [row["claim_token"] for row in back],
                     "counts": [row["counts"] for row in back],
+                    "aparts": [row["apart"] for row in back],
                     "consumer_id": consumer_id,
                 },
             )

@@ -17,10 +17,11 @@ from sqlalchemy.engine import make_url
 
 from skeldir_huey.db import urls
 from skeldir_huey.db.sqlfile import sql
-from skeldir_huey.queue import lanes, suspicion
+from skeldir_huey.queue import lanes
 from skeldir_huey.queue.arrays import array
 from skeldir_huey.queue.claims import Claim, ClaimedMessage, Place
 from skeldir_huey.queue.line import Line
+from skeldir_huey.queue.suspicion import IDLE, Suspects
 
 RAW = "raw"  # task name of messages that came through the raw storage interface
 
@@ -117,7 +118,7 @@ class PostgresStorage(SqlStorage):
         total: int,
         turn: Sequence[str] | None = None,
         now: dt.datetime | None = None,
-        suspects: str = suspicion.TAKE,
+        suspects: Suspects = IDLE,
         place: Place | None = None,
     ) -> list[Claim]:
         """Take waiting jobs for this consumer.
@@ -133,7 +134,7 @@ class PostgresStorage(SqlStorage):
         """
         order = list(turn or self.lanes)
         parameters = {"lanes": order, "total": total, "token": token, "consumer_id": self.consumer_id, "now": now}
-        parameters["suspects"] = suspects
+        parameters |= {"suspects": suspects.rule, "apart": suspects.apart}
         # A claim that a crash of the server forgets was never made: only settlements have to last.
         if self.capped:
             rows = self._line.rows(statement("claim_capped"), parameters, durable=False, first=statement("claim_gate"))

@@ -2,13 +2,15 @@
 
 Nobody can say after the death of a process which of its jobs killed it. All of them are suspects then; each begins in a
 process that has nothing else to do, and only a suspect's death is surely its own. Whoever has run for ALONE_S seconds
-does not hold the others back any longer: an hour's job that was rescued costs its consumer half a second. Only another
-suspect waits for it, or goes to another consumer: with two of them in a process nobody could say which one it was.
+does not hold the others back any longer, suspects included: an hour's job that was rescued costs its consumer half a
+second, and four of them run side by side again. When suspects die together, no death counts, and each is set apart:
+from then on no other suspect is beside it, however long that takes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import NamedTuple
 
 from skeldir_huey.queue.claims import Claim
 
@@ -20,19 +22,30 @@ WAIT = "wait"  # take what comes before it: the process is to become empty for i
 PASS = "pass"  # take what comes after it, too
 
 
-def suspects_now(waiting: Iterable[Claim], running: Iterable[tuple[Claim, float]]) -> str | None:
+class Suspects(NamedTuple):
+    """What a claim does with suspects."""
+
+    rule: str
+    apart: bool = True  # also with those that are set apart; else it passes them
+
+
+IDLE = Suspects(TAKE)  # for a process that has nothing to do
+
+
+def suspects_now(waiting: Iterable[Claim], running: Iterable[tuple[Claim, float]]) -> Suspects | None:
     """Return what the process's next claim does with suspects; None means that it claims nothing now.
 
-    There is never more than one suspect in a process, and for its first ALONE_S seconds no younger job beside it.
+    For the first ALONE_S seconds of a suspect nothing younger is beside it, and one that is set apart meets no other.
 
     Args:
         waiting: claims that no worker has begun.
         running: the other claims, each with the number of seconds for which it has run.
     """
     waiting, running = list(waiting), list(running)
-    suspects = [seconds for claim, seconds in running if claim.suspect]
-    if any(claim.suspect for claim in waiting) or any(seconds < ALONE_S for seconds in suspects):
+    suspects = [claim for claim, _ in running if claim.suspect]
+    young = [claim for claim, seconds in running if seconds < ALONE_S]
+    if any(claim.suspect for claim in (*waiting, *young)):
         return None
-    if suspects:
-        return PASS
-    return WAIT if waiting or any(seconds < ALONE_S for _, seconds in running) else TAKE
+    if any(claim.apart for claim in suspects):
+        return Suspects(PASS)
+    return Suspects(WAIT if waiting or young else TAKE, apart=not suspects)

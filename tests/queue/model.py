@@ -44,6 +44,7 @@ class Modelled:
     token: UUID | None = None
     owner: UUID | None = None
     claim_alone: bool = False
+    claim_apart: bool = False
     counts: bool = False  # a death of its consumer now would be counted
 
     def back(self, uncounted: bool) -> None:
@@ -51,7 +52,8 @@ class Modelled:
         self.attempt -= uncounted
 
     def row(self) -> list[Any]:
-        return [self.state, self.attempt, self.deaths, str(self.token) if self.token else None, self.claim_alone]
+        token = str(self.token) if self.token else None
+        return [self.state, self.attempt, self.deaths, token, self.claim_alone, self.claim_apart]
 
 
 class QueueMachine(RuleBasedStateMachine):
@@ -197,7 +199,7 @@ class QueueMachine(RuleBasedStateMachine):
             job.back(uncounted=True)
         elif job.retries:
             job.retries -= 1
-            job.claim_alone = False  # it came to an end of its own
+            job.claim_alone = job.claim_apart = False  # it came to an end of its own
             job.back(uncounted=False)
             if job.retry_delay:
                 job.state, job.run_at = "scheduled", self.base + dt.timedelta(seconds=job.retry_delay)
@@ -245,7 +247,7 @@ class QueueMachine(RuleBasedStateMachine):
         """A consumer that has claims dies, and another one starts. What it was doing may yet be finished, too late.
 
         If a job of it ran for more than a second, that is recorded: the death is its own, even if claimed with others,
-        unless there are others still and it is no suspect.
+        unless there are others still and it is no suspect, or there is another suspect.
         """
         claim = self.hand(which)
         job = self.held(claim)
@@ -269,10 +271,13 @@ class QueueMachine(RuleBasedStateMachine):
         """Rescue the jobs of the dead, and of nobody else."""
         rescue.Rescuer(self.world.huey).sweep()
         owners = [job.owner for job in self.jobs.values()]
+        accused = [job.owner for job in self.jobs.values() if job.claim_alone]
         for task_id, job in list(self.jobs.items()):
             if job.owner not in self.dead:
                 continue
-            job.counts &= job.claim_alone or owners.count(job.owner) == 1
+            beside = (accused if job.claim_alone else owners).count(job.owner) - 1
+            job.counts &= not beside
+            job.claim_apart |= job.claim_alone and beside > 0
             if job.counts and job.deaths + 1 >= MAX_DEATHS:
                 self.end(task_id, "dead", "worker_lost")
                 continue

@@ -14,8 +14,8 @@ TABLES = (
     *("worker_failed_jobs", "test_effect"),
 )
 SNAPSHOT = """
-select (select coalesce(jsonb_object_agg(task_id, jsonb_build_array(state, attempt, deaths, claim_token, claim_alone)),
-                        '{{}}') from huey.job),
+select (select coalesce(jsonb_object_agg(task_id, jsonb_build_array(state, attempt, deaths, claim_token, claim_alone,
+                                                                 claim_apart)), '{{}}') from huey.job),
        (select coalesce(json_agg(json_build_array(task_id, outcome)), '[]') from huey.job_attempt where ended),
        (select coalesce(json_agg(json_build_array(task_id, error_type)), '[]') from worker_failed_jobs),
        (select coalesce(json_agg(marker), '[]') from test_effect),

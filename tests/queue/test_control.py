@@ -123,6 +123,7 @@ def test_cap_holds_for_consumers_that_claim_at_once(
                     "consumer_id": uuid.uuid4(),
                     "now": None,
                     "suspects": "take",
+                    "apart": True,
                 },
             )
             return len(rows.all())

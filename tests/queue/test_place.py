@@ -96,7 +96,7 @@ def _pages_read(huey: SkeldirHuey, place: Place | None) -> int:
     (row,) = huey.storage._line.rows(
         "set local enable_seqscan to off; set local enable_bitmapscan to off;"
         " set local plan_cache_mode to force_generic_plan; explain (analyze, buffers, format json) execute "
-        f"{found[0][0]}(%(lanes)s, 'take'{more}, 50, %(id)s, %(id)s, null)",
+        f"{found[0][0]}(%(lanes)s, 'take', true{more}, 50, %(id)s, %(id)s, null)",
         given,
     )
     (plan,) = row[0]

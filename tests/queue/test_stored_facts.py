@@ -131,7 +131,7 @@ def buffers(database: Database, lane: str) -> int:
     """Return how many pages one claim touches."""
     connection = database.connect()
     ids = {"token": uuid.uuid4(), "consumer_id": uuid.uuid4()}
-    parameters = {"lanes": [lane], "total": 10, "now": None, "suspects": "take"} | ids
+    parameters = {"lanes": [lane], "total": 10, "now": None, "suspects": "take", "apart": True} | ids
     with connection.cursor() as cursor:
         cursor.execute("set local role app_rw; set local enable_seqscan to off; set local enable_bitmapscan to off")
         cursor.execute("explain (analyze, buffers, format json) " + statement("claim"), parameters)

@@ -21,10 +21,10 @@ Mutate = Callable[[str, str, str], None]
 DEATHS = "select deaths from huey.job order by id"
 
 
-def suspect(database: Database, place: int) -> None:
+def suspect(database: Database, place: int, apart: bool = False) -> None:
     """Make the job at this place of the queue one whose consumer died."""
     ids = [job_id for (job_id,) in database.query("select id from huey.job order by rank")]
-    database.query("update huey.job set claim_alone = true where id = %s", (ids[place],))
+    database.query("update huey.job set claim_alone = true, claim_apart = %s where id = %s", (apart, ids[place]))
 
 
 def mine(desk: Desk, wait_s: float = 0.0) -> Claim:
@@ -54,13 +54,15 @@ def test_a_suspect_is_claimed_by_itself_and_nothing_beside_it(
     desk.release_all()
 
 
+@pytest.mark.parametrize(("apart", "capped"), [(False, False), (True, False), (True, True)])
 def test_whoever_ran_long_enough_holds_nobody_back(
-    database: Database, huey: SkeldirHuey, monkeypatch: pytest.MonkeyPatch
+    database: Database, huey: SkeldirHuey, monkeypatch: pytest.MonkeyPatch, apart: bool, capped: bool
 ) -> None:
-    """An hour's job, suspect or not, costs the others seconds; a second suspect still waits for the first."""
+    """An hour's job, suspect or not, costs the others seconds; only one that is set apart waits for another suspect."""
     huey.enqueue_many(ping.s() for _ in range(5))
     suspect(database, 1)
-    suspect(database, 2)
+    suspect(database, 2, apart=apart)
+    huey.storage.capped = capped
     desk = Desk(huey.storage, lambda settled: None)
     monkeypatch.setattr(suspicion, "ALONE_S", 3600.0)
     long = mine(desk)
@@ -71,10 +73,20 @@ def test_whoever_ran_long_enough_holds_nobody_back(
     monkeypatch.setattr(suspicion, "ALONE_S", 3600.0)
     assert desk.take(0) is None
     monkeypatch.setattr(suspicion, "ALONE_S", 0.0)
-    assert not mine(desk).suspect and not mine(desk).suspect, "others pass the second suspect"
-    assert desk.take(0) is None
-    desk.forget(first)
-    assert mine(desk).suspect
+    if not apart:
+        assert mine(desk).suspect
+        assert not mine(desk).suspect and not mine(desk).suspect
+    else:
+        assert not mine(desk).suspect and not mine(desk).suspect, "others pass the second suspect"
+        assert desk.take(0) is None
+        desk.forget(first)
+        second = mine(desk)
+        assert second.apart
+        huey.enqueue(ping.s())
+        database.query("update huey.job set claim_alone = true where state = 'waiting'")
+        assert desk.take(0) is None, "nor does another suspect begin beside it"
+        desk.forget(second)
+        assert mine(desk).suspect
     desk.release_all()
 
 
@@ -134,6 +146,31 @@ def test_only_a_death_that_is_surely_its_own_counts(database: Database, huey: Sk
     assert database.query("select deaths from huey.job order by rank") == [(1,), (0,), (0,)]
 
 
+APART = "select deaths, claim_alone, claim_apart from huey.job order by rank"
+
+
+def test_suspects_that_die_together_are_set_apart(database: Database, huey: SkeldirHuey, dead: UUID) -> None:
+    """Which of the two it was, nobody knows: the next death of each is its own."""
+    huey.enqueue_many(ping.s() for _ in range(3))
+    suspect(database, 0)
+    suspect(database, 1)
+    die_with(database, huey, dead, 3)
+    assert database.query(APART) == [(0, True, True), (0, True, True), (0, True, False)]
+    die_with(database, huey, dead, 1)
+    assert database.query("select sum(deaths) from huey.job where claim_apart") == [(1,)]
+
+
+def test_mutant_that_blames_suspects_that_die_together(
+    database: Database, huey: SkeldirHuey, dead: UUID, mutate: Mutate
+) -> None:
+    mutate("lost_claims", "beside.claim_alone >= j.claim_alone) as counts", "not j.claim_alone) as counts")
+    huey.enqueue_many(ping.s() for _ in range(2))
+    suspect(database, 0)
+    suspect(database, 1)
+    die_with(database, huey, dead, 2)
+    assert database.query(DEATHS) == [(1,), (1,)], "the mutant survived"
+
+
 def test_a_job_beside_a_suspect_is_not_blamed(database: Database, huey: SkeldirHuey, dead: UUID) -> None:
     huey.enqueue_many(ping.s() for _ in range(2))
     suspect(database, 0)
@@ -142,7 +179,7 @@ def test_a_job_beside_a_suspect_is_not_blamed(database: Database, huey: SkeldirH
 
 
 def test_mutant_that_blames_everybody(database: Database, huey: SkeldirHuey, dead: UUID, mutate: Mutate) -> None:
-    mutate("lost_claims", "j.claim_alone\n", "true\n")
+    mutate("lost_claims", "and not exists (", "and true or not exists (")
     huey.enqueue_many(ping.s() for _ in range(3))
     die_with(database, huey, dead, 3)
     assert database.query(DEATHS) == [(1,), (1,), (1,)], "the mutant survived"
@@ -150,12 +187,14 @@ def test_mutant_that_blames_everybody(database: Database, huey: SkeldirHuey, dea
 
 def test_an_attempt_that_ends_by_itself_clears_the_suspicion(database: Database, huey: SkeldirHuey) -> None:
     huey.enqueue(ping.s(retries=1))
-    suspect(database, 0)
+    suspect(database, 0, apart=True)
     task = huey.dequeue()
     assert task is not None
     task.execute = lambda: 1 / 0
     huey.execute(task)
-    assert database.query("select state, attempt, claim_alone from huey.job") == [("waiting", 1, False)]
+    assert database.query("select state, attempt, claim_alone, claim_apart from huey.job") == [
+        ("waiting", 1, False, False)
+    ]
 
 
 def test_a_consumer_without_a_lock_lives_by_its_heartbeat(database: Database, huey: SkeldirHuey, dead: UUID) -> None:

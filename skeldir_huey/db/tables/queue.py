@@ -139,6 +139,7 @@ class Job(Base):
     unique_key: Mapped[str | None]
     letter_id: Mapped[UUID | None]
     claim_alone: Mapped[bool] = mapped_column(server_default=sa.false())
+    claim_apart: Mapped[bool] = mapped_column(server_default=sa.false())
     claimed_alone: Mapped[bool] = mapped_column(server_default=sa.false())
     enqueued_at: Mapped[datetime] = mapped_column(server_default=NOW)
     claimed_at: Mapped[datetime | None]

@@ -1,5 +1,6 @@
 -- Takes up to `total` waiting jobs for one consumer, lanes in the given order. A suspect, whose consumer died, is taken
--- by itself if `suspects` is 'take', stops the claim if it is 'wait', and is passed over if it is 'pass'.
+-- by itself if `suspects` is 'take', stops the claim if it is 'wait', and is passed over if it is 'pass'. One that is set
+-- apart is passed over, too, without `apart`.
 -- Promise: a row is claimed by one consumer only (SKIP LOCKED), and MATERIALIZED keeps the planner from locking more.
 -- Jobs for whose id or task a revocation is stored are marked, so that nobody has to ask for the others.
 -- The lane's virtual time follows, unless another claim is just moving it; a look that finds nothing says so.
@@ -10,7 +11,8 @@ with found as materialized (
     join huey.lane l on l.name = wanted.name and l.paused_at is null
    cross join lateral (
      select id, claim_alone, priority, rank, task_name, tenant_id from huey.job w
-      where w.lane = wanted.name and w.state = 'waiting' and not w.held and (%(suspects)s <> 'pass' or not w.claim_alone)
+      where w.lane = wanted.name and w.state = 'waiting' and not w.held
+        and (%(suspects)s <> 'pass' or not w.claim_alone) and (%(apart)s or not w.claim_apart)
         and not exists (select from huey.task_rule r
                          where r.lane = w.lane and r.task_name = w.task_name and r.cap is not null
                            and r.cap <= (select count(*) from huey.job b
@@ -67,4 +69,4 @@ returning j.id, j.task_id, j.lane, j.priority, j.rank, j.task_name, j.tenant_id,
           j.attempt, j.deaths, j.letter_id, j.unknown_since, j.enqueued_at, j.run_at, j.claimed_at,
           exists (select from huey.result r
                    where r.key in ('r:' || j.task_id, 'rt:' || j.task_name) and not r.is_result) as revocable,
-          j.claim_alone as suspect
+          j.claim_alone as suspect, j.claim_apart as apart

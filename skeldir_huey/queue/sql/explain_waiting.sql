@@ -1,5 +1,6 @@
 -- Says of jobs what keeps each from running, and how many jobs are ahead of it. Served by job_task and job_waiting.
 select j.task_id, j.state, j.lane, j.task_name, j.tenant_id, j.run_at, j.last_error, j.claim_alone as suspect,
+       j.claim_apart as apart,
        l.paused_at is not null as lane_paused, l.pause_reason as lane_reason, l.resume_at as lane_resume_at,
        kr.paused_at is not null as task_paused, kr.pause_reason as task_reason,
        tr.paused_at is not null as tenant_paused, tr.pause_reason as tenant_reason,

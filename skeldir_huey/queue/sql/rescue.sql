@@ -2,9 +2,10 @@
 -- behind their tenant's backlog: soon, but not before everybody whose turn has come. Held if their task or tenant was paused
 -- meanwhile. Served by the primary key of huey.job.
 with lost as (
-  select * from unnest(%(ids)s::bigint[], %(tokens)s::uuid[], %(counts)s::boolean[]) as t(id, token, counts)
+  select * from unnest(%(ids)s::bigint[], %(tokens)s::uuid[], %(counts)s::boolean[],
+                         %(aparts)s::boolean[]) as t(id, token, counts, apart)
 ), placed as (
-  select j.id, lost.token, lost.counts,
+  select j.id, lost.token, lost.counts, lost.apart,
          l.virtual_time + row_number() over (partition by j.lane, j.tenant_id order by j.rank, j.id)
                           / coalesce(r.weight, 1) as rank
     from lost join huey.job j on j.id = lost.id and j.claim_token = lost.token
@@ -12,7 +13,8 @@ with lost as (
     left join huey.tenant_rule r on r.tenant_id = j.tenant_id and r.lane = j.lane
 ), back as (
   update huey.job j
-     set rank = greatest(j.rank, lost.rank), state = 'waiting', claim_token = null, consumer_id = null, started_at = null, claim_alone = true,
+     set rank = greatest(j.rank, lost.rank), state = 'waiting', claim_token = null, consumer_id = null, started_at = null,
+         claim_alone = true, claim_apart = j.claim_apart or lost.apart,
          deaths = j.deaths + lost.counts::integer, attempt = j.attempt - (not lost.counts)::integer,
          last_error = 'its worker died',
          held = exists (select from huey.task_rule k

@@ -19,7 +19,7 @@ with back as (
          message = coalesce(%(message)s, j.message), attempt = j.attempt - case when %(counted)s then 0 else 1 end,
          deaths = j.deaths + (%(cut)s and j.claimed_at > pg_postmaster_start_time())::integer,
          claim_token = null, consumer_id = null, started_at = null, last_error = %(error_message)s,
-         claim_alone = j.claim_alone and not %(counted)s,
+         claim_alone = j.claim_alone and not %(counted)s, claim_apart = j.claim_apart and not %(counted)s,
          held = exists (select from huey.task_rule k
                          where k.lane = j.lane and k.task_name = j.task_name and k.paused_at is not null)
              or exists (select from huey.tenant_rule t
