@@ -12,6 +12,7 @@ from skeldir_huey.queue.executor import SkeldirHuey
 from skeldir_huey.queue.storage import PostgresStorage
 from skeldir_huey.tasks.housekeeping import ping
 from tests.conftest import Database
+from tests.queue.kept import explain_claim
 
 JOBS = 400 * MAX_BATCH
 
@@ -36,14 +37,6 @@ def test_claims_are_planned_once(storage: PostgresStorage) -> None:
 
 def test_the_plan_finds_the_rows_it_took_by_their_keys(storage: PostgresStorage) -> None:
     """Without the constant limit it expected a tenth of the table, and read all of it: three times as expensive."""
-    storage.claim(uuid.uuid4(), 1)
-    ((name,),) = storage._line.rows("select name from pg_prepared_statements where name like 'claim_%%'")
-    rows = storage._line.rows(
-        "set local enable_seqscan to off; set local enable_bitmapscan to off;"
-        " set local plan_cache_mode to force_generic_plan; "
-        f"explain (analyze, buffers, costs off) execute {name}(%(lanes)s, 'take', 50, %(id)s, %(id)s, null)",
-        {"lanes": list(storage.lanes), "id": uuid.uuid4()},
-    )
-    plan = [row[0] for row in rows]
+    plan = explain_claim(storage, "analyze, buffers, costs off")
     (found,) = (number for number, line in enumerate(plan) if "Index Scan using job_pkey on job j" in line)
     assert "Index Cond: (id = taken.id)" in plan[found + 1]

@@ -15,6 +15,7 @@ from skeldir_huey.queue.desk import FROM_START_S, MAX_BATCH, Desk
 from skeldir_huey.queue.executor import SkeldirHuey
 from skeldir_huey.tasks.housekeeping import ping
 from tests.cluster import Database
+from tests.queue.kept import explain_claim
 
 LANE = "housekeeping"
 
@@ -84,22 +85,8 @@ def test_a_place_is_one_lane_and_one_priority(huey: SkeldirHuey) -> None:
 
 
 def _pages_read(huey: SkeldirHuey, place: Place | None) -> int:
-    """Return how many pages of its index a claim of a batch reads, without taking it."""
-    huey.storage.claim(uuid.uuid4(), 1, place=place)
-    name = "claim_on_" if place else "claim_"
-    found = huey.storage._line.rows(
-        "select name from pg_prepared_statements where starts_with(name, %(name)s) order by length(name) limit 1",
-        {"name": name},
-    )
-    given = {"lanes": [LANE], "id": uuid.uuid4(), "priority": 0.0, "rank": place.rank if place else None}
-    more = ", %(priority)s, %(rank)s" if place else ""
-    (row,) = huey.storage._line.rows(
-        "set local enable_seqscan to off; set local enable_bitmapscan to off;"
-        " set local plan_cache_mode to force_generic_plan; explain (analyze, buffers, format json) execute "
-        f"{found[0][0]}(%(lanes)s, 'take', true{more}, 50, %(id)s, %(id)s, null)",
-        given,
-    )
-    (plan,) = row[0]
+    """Return how many pages of its index a claim of a batch reads."""
+    ((plan,),) = explain_claim(huey.storage, "analyze, buffers, format json", place)
     nodes, read = [plan["Plan"]], 0
     while nodes:
         node = nodes.pop()
