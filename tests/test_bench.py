@@ -35,6 +35,8 @@ FIGURES = {
     "finished_buffers_per_job_ratio",
     "scheduled_ms_ratio",
 }
+# Of 200 jobs, whose commits a server may share and which take less than a tick of the clock that counts processor time.
+SMALL = {"wal_fsyncs", "consumer_cpu_ms"}
 
 
 @pytest.mark.timeout(240)
@@ -48,7 +50,8 @@ def test_a_small_run_measures_us(tmp_path: Path) -> None:
     found = json.loads(out.read_text(encoding="utf-8"))
     assert found["failures"] == []
     row = found["systems"]["skeldir"]
-    assert {name for name in FIGURES if not row.get(name)} <= {"wal_fsyncs"}, row
+    assert not {name for name in FIGURES if row.get(name) is None}, row
+    assert {name for name in FIGURES if not row[name]} <= SMALL, row
     assert found["versions"]["postgresql"].startswith("18.")
     assert len(found["reach"]) >= 15
     for aim in found["reach"]:
