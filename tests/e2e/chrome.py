@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
+from contextlib import closing, contextmanager
+from typing import TYPE_CHECKING, Any
 
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 from werkzeug.serving import WSGIRequestHandler, make_server
+from werkzeug.wsgi import ClosingIterator
 
 from tests.admin.world import PASSWORD, start_console
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 # No background traffic of its own: a test that counts requests must see those of the page only.
 CHROMIUM_ARGUMENTS = [
@@ -30,11 +34,21 @@ class Quiet(WSGIRequestHandler):
     def log(self, type: str, message: str, *args: Any) -> None: ...
 
 
+def whole(app: WSGIApplication) -> WSGIApplication:
+    """Let answers be whole before they are sent: Werkzeug leaves a file open when the browser hangs up meanwhile."""
+
+    def answer(environ: WSGIEnvironment, start_response: StartResponse) -> list[bytes]:
+        with closing(ClosingIterator(app(environ, start_response))) as parts:
+            return [b"".join(parts)]
+
+    return answer
+
+
 @contextmanager
 def console() -> Iterator[str]:
     """Serve the console on a free port, in this process, and give its address."""
     # Werkzeug's server, because it can be stopped from another thread; waitress is in the test of `make run`.
-    server = make_server("127.0.0.1", 0, start_console(), threaded=True, request_handler=Quiet)
+    server = make_server("127.0.0.1", 0, whole(start_console()), threaded=True, request_handler=Quiet)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:
