@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -79,10 +80,10 @@ def enter(page: Page, address: str, email: str, path: str = "/admin/") -> None:
         page.get_by_role("button", name="Sign in").click()
 
 
-def arrived(page: Page, title: str) -> None:
-    """Wait until a click or a key has led to a page of this heading, and its scripts have run.
+def arrived(page: Page, title: str | re.Pattern[str]) -> None:
+    """Wait until a click or a key has led to a page of this heading (a pattern finds a part), and its scripts have run.
 
     They are deferred: the heading is there before them, and a key that is pressed in between does nothing.
     """
-    expect(page.get_by_role("heading", level=1)).to_contain_text(title)
+    expect(page.get_by_role("heading", level=1)).to_have_text(title)
     page.wait_for_load_state()
