@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import uuid
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
@@ -19,6 +18,7 @@ from skeldir_huey.queue.executor import SkeldirHuey
 from tests import work
 from tests.cluster import Database
 from tests.factories import make_tenant
+from tests.queue.kept import claim_parameters
 from tests.waiting import until
 
 RunAll = Callable[[], int]
@@ -114,19 +114,7 @@ def test_cap_holds_for_consumers_that_claim_at_once(
     def claim(_: int) -> int:
         with as_queue() as connection:
             connection.exec_driver_sql(work.claim_gate)
-            rows = connection.exec_driver_sql(
-                work.claim,
-                {
-                    "lanes": ["ingest"],
-                    "total": 2,
-                    "token": uuid.uuid4(),
-                    "consumer_id": uuid.uuid4(),
-                    "now": None,
-                    "suspects": "take",
-                    "apart": True,
-                },
-            )
-            return len(rows.all())
+            return len(connection.exec_driver_sql(work.claim, claim_parameters(["ingest"], 2)).all())
 
     with ThreadPoolExecutor(6) as pool:
         assert sum(pool.map(claim, range(6))) == 3

@@ -29,6 +29,7 @@ from tests import work
 from tests.admin.world import start_console
 from tests.cluster import Cluster, Database
 from tests.conftest import ROOT
+from tests.queue.kept import claim_parameters
 from tests.waiting import until
 
 RunAll = Callable[[], int]
@@ -130,11 +131,9 @@ def test_a_job_that_is_cancelled_or_revoked_leaves_its_trace(
 def buffers(database: Database, lane: str) -> int:
     """Return how many pages one claim touches."""
     connection = database.connect()
-    ids = {"token": uuid.uuid4(), "consumer_id": uuid.uuid4()}
-    parameters = {"lanes": [lane], "total": 10, "now": None, "suspects": "take", "apart": True} | ids
     with connection.cursor() as cursor:
         cursor.execute("set local role app_rw; set local enable_seqscan to off; set local enable_bitmapscan to off")
-        cursor.execute("explain (analyze, buffers, format json) " + statement("claim"), parameters)
+        cursor.execute("explain (analyze, buffers, format json) " + statement("claim"), claim_parameters([lane], 10))
         plan = cursor.fetchone()[0]
     connection.rollback()
     connection.close()
